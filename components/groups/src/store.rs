@@ -1,0 +1,128 @@
+//! The reads of groups and members, and what rows become. It decides nothing.
+
+use crate::bindings::exports::mpim::im::groups::{Group, JoinPolicy, Member, Role};
+use crate::rules::{self, Standing};
+use crate::settings::{self, LONGEST_LIST};
+use guest::sql::{self, Read, Row, Value};
+use guest::{Error, params};
+
+impl Read for Role {
+    fn read(value: &Value) -> Option<Self> {
+        match i64::read(value)? {
+            0 => Some(Self::Member),
+            1 => Some(Self::Admin),
+            2 => Some(Self::Owner),
+            _ => None,
+        }
+    }
+}
+
+impl From<Role> for Value {
+    fn from(role: Role) -> Self {
+        Self::Integer(match role {
+            Role::Member => 0,
+            Role::Admin => 1,
+            Role::Owner => 2,
+        })
+    }
+}
+
+impl Read for JoinPolicy {
+    fn read(value: &Value) -> Option<Self> {
+        match i64::read(value)? {
+            0 => Some(Self::Open),
+            1 => Some(Self::InviteOnly),
+            _ => None,
+        }
+    }
+}
+
+impl From<JoinPolicy> for Value {
+    fn from(join: JoinPolicy) -> Self {
+        Self::Integer(match join {
+            JoinPolicy::Open => 0,
+            JoinPolicy::InviteOnly => 1,
+        })
+    }
+}
+
+/// A group from a row that begins with its id, name, owner, policy, number of members and birth.
+pub(crate) fn group(row: &Row) -> Result<Group, Error> {
+    let members = row.at(4)?;
+    Ok(Group {
+        id: row.at(0)?,
+        name: row.at(1)?,
+        owner: row.at(2)?,
+        join: row.at(3)?,
+        members,
+        fan_out: rules::fan_out(members, settings::fan_out_threshold()),
+        created_at: row.at(5)?,
+    })
+}
+
+/// A group and the role of a user in it; none where there is no such group.
+pub(crate) async fn standing(group_id: u64, user: u64) -> Result<Option<Standing>, Error> {
+    let row = sql::query_one(
+        "SELECT g.id, g.name, g.owner_id, g.join_policy, g.member_count, g.created_at, m.role \
+         FROM chat_groups g LEFT JOIN members m ON m.conversation_id = g.id AND m.user_id = ? WHERE g.id = ?",
+        params![user, group_id],
+    )
+    .await?;
+    row.map(|row| {
+        Ok(Standing {
+            group: group(&row)?,
+            role: row.at(6)?,
+        })
+    })
+    .transpose()
+}
+
+/// The role of a user in a group.
+pub(crate) async fn role(group_id: u64, user: u64) -> Result<Option<Role>, Error> {
+    let sql = "SELECT role FROM members WHERE conversation_id = ? AND user_id = ?";
+    let row = sql::query_one(sql, params![group_id, user]).await?;
+    row.map(|row| row.at(0)).transpose()
+}
+
+/// The groups of a user, by id.
+pub(crate) async fn groups_of(user: u64) -> Result<Vec<Group>, Error> {
+    let rows = sql::query(
+        "SELECT g.id, g.name, g.owner_id, g.join_policy, g.member_count, g.created_at \
+         FROM members m JOIN chat_groups g ON g.id = m.conversation_id WHERE m.user_id = ? ORDER BY g.id LIMIT ?",
+        params![user, LONGEST_LIST],
+    )
+    .await?;
+    rows.iter().map(group).collect()
+}
+
+/// The ids of the groups of a user.
+pub(crate) async fn group_ids_of(user: u64) -> Result<Vec<u64>, Error> {
+    let rows = sql::query(
+        "SELECT g.id FROM members m JOIN chat_groups g ON g.id = m.conversation_id WHERE m.user_id = ? LIMIT ?",
+        params![user, LONGEST_LIST],
+    )
+    .await?;
+    rows.iter().map(|row| row.at(0)).collect()
+}
+
+/// A page of members by user id, after one; empty, too, for a viewer who is no member.
+pub(crate) async fn members_page(group_id: u64, viewer: u64, after: u64, limit: u32) -> Result<Vec<Member>, Error> {
+    let rows = sql::query(
+        "SELECT m.user_id, m.role, m.joined_at \
+         FROM chat_groups g \
+         JOIN members v ON v.conversation_id = g.id AND v.user_id = ? \
+         JOIN members m ON m.conversation_id = g.id AND m.user_id > ? \
+         WHERE g.id = ? ORDER BY m.user_id LIMIT ?",
+        params![viewer, after, group_id, limit],
+    )
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Member {
+                user: row.at(0)?,
+                role: row.at(1)?,
+                joined_at: row.at(2)?,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,184 @@
+//! Making a group, joining it, leaving it, and hearing it.
+
+use super::*;
+
+#[test]
+fn a_new_group_has_its_owner_as_only_member() {
+    let host = host([1]);
+    let made = wait(Component::create(caller(1), "friends".to_owned(), None)).unwrap();
+    assert_eq!(
+        (made.owner, made.members, made.join, made.fan_out),
+        (1, 1, JoinPolicy::Open, FanOut::Write)
+    );
+    assert_eq!(members(1, made.id), [(1, Role::Owner)]);
+    let seen = info(1, made.id).unwrap();
+    assert_eq!(
+        (seen.id, seen.name, seen.created_at),
+        (made.id, "friends".to_owned(), made.created_at)
+    );
+    assert_eq!(host.told()[0], format!("subscribe [1] group/{}", made.id));
+    check(&host);
+}
+
+#[test]
+fn a_name_out_of_bounds_makes_no_group() {
+    let host = host([1]);
+    assert_eq!(
+        code(wait(Component::create(caller(1), String::new(), None))),
+        Some(ErrorCode::Invalid)
+    );
+    assert_eq!(
+        code(wait(Component::create(caller(1), "x".repeat(129), None))),
+        Some(ErrorCode::Invalid)
+    );
+    assert_eq!(host.number("SELECT COUNT(*) FROM conversations"), 0);
+}
+
+#[test]
+fn joining_counts_once_however_often_it_is_repeated() {
+    let host = host(1..=2);
+    let group = create(1, JoinPolicy::Open);
+    host.told();
+    assert_eq!(join(2, group).unwrap().members, 2);
+    assert_eq!(
+        host.told(),
+        [
+            format!("subscribe [2] group/{group}"),
+            format!("GroupChangeKind::Joined 2 in {group} by 2 to [2] [\"group/{group}\"] except Some(2)"),
+        ]
+    );
+    assert_eq!(join(2, group).unwrap().members, 2);
+    assert_eq!(host.told(), [format!("subscribe [2] group/{group}")]);
+    check(&host);
+}
+
+#[test]
+fn a_member_begins_after_the_last_message_also_when_coming_back() {
+    let host = host(1..=3);
+    let group = create(1, JoinPolicy::Open);
+    host.run("UPDATE conversations SET last_seq = 41");
+    join(2, group).unwrap();
+    invite(1, group, &[3]).unwrap();
+    let begun = "SELECT COUNT(*) FROM members WHERE joined_seq = 41 AND read_seq = 41 AND user_id IN (2, 3)";
+    assert_eq!(host.number(begun), 2);
+    leave(2, group).unwrap();
+    host.run("UPDATE conversations SET last_seq = 50");
+    join(2, group).unwrap();
+    assert_eq!(host.number("SELECT joined_seq FROM members WHERE user_id = 2"), 50);
+}
+
+#[test]
+fn a_group_by_invitation_is_joined_by_members_alone() {
+    let (host, group) = staffed(JoinPolicy::InviteOnly);
+    assert_eq!(code(join(5, group)), Some(ErrorCode::Forbidden));
+    assert_eq!(join(3, group).unwrap().members, 4);
+    assert_eq!(code(join(5, 9999)), Some(ErrorCode::NotFound));
+    check(&host);
+}
+
+#[test]
+fn a_member_who_leaves_is_unsubscribed_and_told() {
+    let (host, group) = staffed(JoinPolicy::Open);
+    leave(3, group).unwrap();
+    assert_eq!(
+        host.told(),
+        [
+            format!("unsubscribe [3] group/{group}"),
+            format!("GroupChangeKind::Left 3 in {group} by 3 to [3] [\"group/{group}\"] except Some(3)"),
+        ]
+    );
+    assert_eq!(info(1, group).unwrap().members, 3);
+    check(&host);
+}
+
+#[test]
+fn the_owner_leaves_last_and_the_group_ends() {
+    let (host, group) = staffed(JoinPolicy::Open);
+    assert_eq!(code(leave(1, group)), Some(ErrorCode::Forbidden));
+    for user in [2, 3, 4, 1] {
+        leave(user, group).unwrap();
+        check(&host);
+    }
+    assert_eq!(code(info(1, group)), Some(ErrorCode::NotFound));
+    assert_eq!(host.number("SELECT COUNT(*) FROM members"), 0);
+    assert_eq!(host.number("SELECT COUNT(*) FROM conversations"), 1);
+    assert_eq!(code(join(5, group)), Some(ErrorCode::NotFound));
+}
+
+#[test]
+fn a_group_does_not_end_under_one_who_joins_meanwhile() {
+    let host = host(1..=2);
+    let group = create(1, JoinPolicy::Open);
+    host.interrupt(
+        1,
+        &format!(
+            "INSERT INTO members VALUES ({group}, 2, 0, 0, 0, 0); \
+             UPDATE chat_groups SET member_count = 2 WHERE id = {group}"
+        ),
+    );
+    assert_eq!(code(leave(1, group)), Some(ErrorCode::Forbidden));
+    assert_eq!(info(2, group).unwrap().members, 2);
+    check(&host);
+}
+
+#[test]
+fn a_join_that_another_of_the_same_user_overtakes_counts_once() {
+    let host = host(1..=2);
+    let group = create(1, JoinPolicy::Open);
+    host.interrupt(
+        0,
+        &format!(
+            "INSERT INTO members VALUES ({group}, 2, 0, 0, 0, 0); \
+             UPDATE chat_groups SET member_count = 2 WHERE id = {group}"
+        ),
+    );
+    assert_eq!(join(2, group).unwrap().members, 2);
+    check(&host);
+}
+
+#[test]
+fn members_are_paged_by_user_id() {
+    let (_host, group) = staffed(JoinPolicy::Open);
+    let page = |after, limit| -> Vec<u64> {
+        let page = wait(Component::members(caller(3), group, after, Some(limit))).unwrap();
+        page.iter().map(|member| member.user).collect()
+    };
+    assert_eq!(page(None, 3), [1, 2, 3]);
+    assert_eq!(page(Some(3), 3), [4]);
+    assert_eq!(page(Some(4), 3), []);
+}
+
+#[test]
+fn a_user_hears_the_topics_of_their_groups() {
+    let host = host(1..=2);
+    let (first, second) = (create(1, JoinPolicy::Open), create(1, JoinPolicy::InviteOnly));
+    create(2, JoinPolicy::Open);
+    let mine: Vec<u64> = wait(Component::mine(caller(1)))
+        .unwrap()
+        .iter()
+        .map(|group| group.id)
+        .collect();
+    assert_eq!(mine, [first, second]);
+    let (node, device, device_class) = ("n".to_owned(), "phone".to_owned(), "mobile".to_owned());
+    let connection = Connection {
+        id: 1,
+        node,
+        user: 1,
+        session: 1,
+        device,
+        device_class,
+    };
+    let mut topics = wait(Component::topics(connection)).unwrap();
+    topics.sort();
+    assert_eq!(topics, [format!("group/{first}"), format!("group/{second}")]);
+    check(&host);
+}
+
+#[test]
+fn a_lost_hint_fails_no_change() {
+    let (host, group) = staffed(JoinPolicy::Open);
+    host.deafen();
+    join(5, group).unwrap();
+    remove(1, group, 3).unwrap();
+    assert_eq!(info(1, group).unwrap().members, 4);
+}

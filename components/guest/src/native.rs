@@ -1,0 +1,129 @@
+//! The host that a native build calls in place of the WIT imports.
+//!
+//! A test gives one with [`give`]; it answers on the thread that gave it. Every method has a default,
+//! so that a test writes down only what its capability uses: the others answer `unavailable`, or
+//! nothing where there is no error to give.
+
+use std::cell::RefCell;
+use std::pin::Pin;
+use std::rc::Rc;
+
+use crate::bindings::mpim::host::sql::{Error as SqlError, Outcome, Step, Value};
+use crate::metadata::Lease;
+use crate::route::Decision;
+use crate::telemetry::Level;
+use crate::{
+    Audience, ContactChange, Error, GroupChange, HostError, Kick, Message, PresenceChange, Recall, StateChange,
+};
+
+/// What a call of the host gives at last.
+pub type Answer<T> = Pin<Box<dyn Future<Output = T>>>;
+
+thread_local! {
+    static HOST: RefCell<Option<Rc<dyn Host>>> = const { RefCell::new(None) };
+}
+
+/// Makes all later calls on this thread go to this host.
+pub fn give(host: Rc<dyn Host>) {
+    HOST.with(|given| given.replace(Some(host)));
+}
+
+/// The host given to this thread; without one, the one whose every answer is the default.
+pub(crate) fn host() -> Rc<dyn Host> {
+    HOST.with(|given| given.borrow().clone()).unwrap_or_else(|| Rc::new(Absent))
+}
+
+struct Absent;
+impl Host for Absent {}
+
+fn absent<T: 'static>() -> Answer<Result<T, HostError>> {
+    Box::pin(async { Err(HostError::Unavailable("the test gives no such capability".to_owned())) })
+}
+
+fn absent_sql<T: 'static>() -> Answer<Result<T, SqlError>> {
+    Box::pin(async { Err(SqlError::Unavailable("the test gives no store".to_owned())) })
+}
+
+fn absent_function<T: 'static>() -> Answer<Result<T, Error>> {
+    Box::pin(async { Err(Error::internal("the test gives no such function")) })
+}
+
+/// Every import of the project's components. Semantics are those of the WIT interfaces.
+#[expect(missing_docs, unused_variables, reason = "each method is the import of its name, documented in wit/")]
+pub trait Host {
+    fn next_id(&self) -> u64 {
+        0
+    }
+    fn config_value(&self, key: &str) -> Option<String> {
+        None
+    }
+    fn log(&self, level: Level, message: &str, fields: &[(String, String)]) {}
+    fn counter(&self, name: &str, by: u64, labels: &[(String, String)]) {}
+    fn acquire_permits(&self, name: &str, key: &str, permits: u32) -> Result<(), u64> {
+        Ok(())
+    }
+
+    fn query(&self, sql: String, params: Vec<Value>) -> Answer<Result<Vec<Vec<Value>>, SqlError>> {
+        absent_sql()
+    }
+    fn execute(&self, sql: String, params: Vec<Value>) -> Answer<Result<u64, SqlError>> {
+        absent_sql()
+    }
+    fn batch(&self, steps: Vec<Step>) -> Answer<Result<Vec<Outcome>, SqlError>> {
+        absent_sql()
+    }
+
+    fn hash_password(&self, password: String) -> Answer<Result<String, HostError>> {
+        absent()
+    }
+    fn verify_password(&self, password: String, hash: String) -> Answer<Result<bool, HostError>> {
+        absent()
+    }
+    fn put_leases(&self, leases: Vec<Lease>) -> Answer<Result<Vec<bool>, HostError>> {
+        absent()
+    }
+    fn remove_lease(&self, set: String, member: String) -> Answer<Result<bool, HostError>> {
+        absent()
+    }
+    fn set_members(&self, sets: Vec<String>) -> Answer<Result<Vec<Vec<String>>, HostError>> {
+        absent()
+    }
+    fn count_members(&self, set: String) -> Answer<Result<u64, HostError>> {
+        absent()
+    }
+    fn subscribe(&self, users: Vec<u64>, topic: String) -> Answer<Result<(), HostError>> {
+        absent()
+    }
+    fn unsubscribe(&self, users: Vec<u64>, topic: String) -> Answer<Result<(), HostError>> {
+        absent()
+    }
+
+    fn route_message(&self, users: Vec<u64>) -> Answer<Result<Decision, Error>> {
+        absent_function()
+    }
+    fn watchers(&self, user: u64) -> Answer<Result<Vec<u64>, Error>> {
+        absent_function()
+    }
+
+    fn notify_message(&self, to: Audience, body: Message) -> Answer<Result<(), HostError>> {
+        absent()
+    }
+    fn notify_receipt(&self, to: Audience, body: StateChange) -> Answer<Result<(), HostError>> {
+        absent()
+    }
+    fn notify_recalled(&self, to: Audience, body: Recall) -> Answer<Result<(), HostError>> {
+        absent()
+    }
+    fn notify_presence(&self, to: Audience, body: PresenceChange) -> Answer<Result<(), HostError>> {
+        absent()
+    }
+    fn notify_kicked(&self, to: Audience, body: Kick) -> Answer<Result<(), HostError>> {
+        absent()
+    }
+    fn notify_contact(&self, to: Audience, body: ContactChange) -> Answer<Result<(), HostError>> {
+        absent()
+    }
+    fn notify_group(&self, to: Audience, body: GroupChange) -> Answer<Result<(), HostError>> {
+        absent()
+    }
+}

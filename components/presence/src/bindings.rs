@@ -1,0 +1,22 @@
+//! Bindings of the world of this component; imports and shared types are those of the guest crate.
+#![cfg_attr(target_arch = "wasm32", expect(unsafe_code, reason = "generated exports"))]
+
+wit_bindgen::generate!({
+    path: ["../../wit/host", "../../wit/im"],
+    world: "mpim:im/presence-function",
+    with: {
+        "mpim:host/types@0.1.0": guest::bindings::mpim::host::types,
+        "mpim:host/gateway@0.1.0": guest::bindings::mpim::host::gateway,
+        "mpim:host/metadata@0.1.0": guest::bindings::mpim::host::metadata,
+        "mpim:host/config@0.1.0": guest::bindings::mpim::host::config,
+        "mpim:host/telemetry@0.1.0": guest::bindings::mpim::host::telemetry,
+        "mpim:im/types@0.1.0": guest::bindings::mpim::im::types,
+        "mpim:im/relations@0.1.0": guest::bindings::mpim::im::relations,
+        "mpim:im/notify@0.1.0": guest::bindings::mpim::im::notify,
+    },
+});
+
+#[cfg(target_arch = "wasm32")]
+use crate::Component;
+#[cfg(target_arch = "wasm32")]
+export!(Component with_types_in self);

@@ -1,0 +1,156 @@
+//! A message to a group: into the inbox of every member below the threshold, one row at or above it.
+
+use guest::sql::{self, Batch, Error as SqlError};
+use guest::{Caller, Error, Message, Qos, Receipt, params};
+
+use crate::draft::Draft;
+use crate::inbox::{self, Kind, values};
+use crate::unplaced::{Unplaced, fan_out_threshold, row, rows};
+use crate::{ROUNDS, contended, push, receipt};
+
+/// How a group's message reaches its members.
+#[derive(Debug, PartialEq)]
+enum FanOut {
+    /// The caller and everybody else, by user id.
+    Write(Vec<u64>),
+    Read,
+}
+
+/// Keeps the message and pushes it.
+pub(crate) async fn send(caller: &Caller, group: u64, draft: &Draft) -> Result<Receipt, Error> {
+    for _ in 0..ROUNDS {
+        let Some(fan_out) = fan_out(caller.user, group).await? else {
+            break;
+        };
+        let message = Unplaced::new(draft, caller.user, true);
+        let batch = match &fan_out {
+            // What goes to nobody's inbox needs no list of members, however few they are.
+            FanOut::Write(_) if draft.qos == Qos::AtMostOnce => one_row(&message, caller.user, group, 0),
+            FanOut::Write(members) => into_inboxes(&message, caller.user, group, members),
+            FanOut::Read => one_row(&message, caller.user, group, fan_out_threshold()),
+        };
+        match batch.run().await {
+            Ok(done) => {
+                let places = inbox::cursors(rows(&done, done.len().saturating_sub(1)))?;
+                let message = message.placed(group, row(&done, PLACE)?.at(0)?);
+                return Ok(tell(caller, group, message, places).await);
+            }
+            Err(SqlError::Unmet(HEADS)) => {
+                if let FanOut::Write(members) = &fan_out {
+                    inbox::open(members).await?;
+                }
+            }
+            // The group ended, its members changed or it crossed the threshold: look again.
+            Err(SqlError::Unmet(_)) => {}
+            Err(SqlError::UniqueViolation(_)) => {
+                if let Some(receipt) = receipt::of_repeat(caller.user, draft).await? {
+                    return Ok(receipt);
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    // No such group for the caller, or too much change. A repeat of what was kept before has its first
+    // receipt even when the sender has left since.
+    if let Some(receipt) = receipt::of_repeat(caller.user, draft).await? {
+        return Ok(receipt);
+    }
+    match fan_out(caller.user, group).await? {
+        Some(_) => Err(contended()),
+        None => Err(Error::not_found("no such group")),
+    }
+}
+
+/// Pushes to the inboxes that have the message, or to whoever is there. A single row's batch ends with a
+/// statement that reads nothing: it has no places.
+async fn tell(caller: &Caller, group: u64, message: Message, places: Vec<(u64, Option<u64>)>) -> Receipt {
+    let receipt = receipt::of(&message);
+    if places.is_empty() {
+        push::topic(group, caller.connection, message).await;
+    } else {
+        push::message(Vec::new(), places, caller.connection, message.clone()).await;
+        push::echo(Vec::new(), caller.user, caller.connection, message).await;
+    }
+    receipt
+}
+
+/// Which way the group's messages go now, and to whom; none unless the caller is a member. Either
+/// branch of the read touches no more rows than it gives.
+async fn fan_out(caller: u64, group: u64) -> Result<Option<FanOut>, Error> {
+    let threshold = fan_out_threshold();
+    let found = sql::query(
+        "SELECT m.user_id, 1 FROM chat_groups g JOIN members m ON m.conversation_id = g.id \
+         WHERE g.id = ? AND g.member_count < ? \
+         UNION ALL \
+         SELECT m.user_id, 0 FROM chat_groups g JOIN members m ON m.conversation_id = g.id AND m.user_id = ? \
+         WHERE g.id = ? AND g.member_count >= ?",
+        params![group, threshold, caller, group, threshold],
+    )
+    .await?;
+    let mut members = Vec::with_capacity(found.len());
+    let mut on_write = true;
+    for row in &found {
+        members.push(row.at(0)?);
+        on_write = row.at(1)?;
+    }
+    if !members.contains(&caller) {
+        return Ok(None);
+    }
+    members.sort_unstable();
+    Ok(Some(if on_write { FanOut::Write(members) } else { FanOut::Read }))
+}
+
+/// The statement of the write that is unmet when a member has no inbox yet.
+const HEADS: u32 = 2;
+/// The statement whose row has the place in the conversation.
+const PLACE: usize = 1;
+
+/// The write that gives every other member an entry in their inbox.
+fn into_inboxes(message: &Unplaced<'_>, sender: u64, group: u64, members: &[u64]) -> Batch {
+    let others: Vec<u64> = members.iter().copied().filter(|member| *member != sender).collect();
+    let batch = only_members(raise(message, group), group, members);
+    if others.is_empty() {
+        return message.insert(batch, "c.id = ?", params![group]);
+    }
+    let batch = message.insert(inbox::guard(batch, &others), "c.id = ?", params![group]);
+    inbox::select_places(inbox::append(batch, &others, Kind::Message, message.id), &others)
+}
+
+/// The write of one row, for a group of at least so many members.
+fn one_row(message: &Unplaced<'_>, sender: u64, group: u64, least: u32) -> Batch {
+    let batch = raise(message, group).need(
+        "SELECT c.last_seq FROM members m JOIN chat_groups g ON g.id = m.conversation_id \
+         JOIN conversations c ON c.id = m.conversation_id \
+         WHERE m.conversation_id = ? AND m.user_id = ? AND g.member_count >= ?",
+        params![group, sender, least],
+    );
+    message.insert(batch, "c.id = ?", params![group])
+}
+
+/// The first statement of every write. Whoever joins reads the last place of the conversation: with its
+/// row locked first, the members stay as the second statement sees them.
+fn raise(message: &Unplaced<'_>, group: u64) -> Batch {
+    Batch::new().need(
+        "UPDATE conversations SET last_seq = last_seq + 1, last_at = ? WHERE id = ?",
+        params![message.created_at, group],
+    )
+}
+
+/// Adds the guard that the group is below the threshold and has exactly these members: one who joined
+/// since they were read would miss the message.
+fn only_members(batch: Batch, group: u64, members: &[u64]) -> Batch {
+    let mut params = params![group, fan_out_threshold()];
+    params.push(inbox::count(members));
+    params.extend(values(members));
+    params.push(inbox::count(members));
+    batch.need(
+        format!(
+            "SELECT c.last_seq FROM chat_groups g JOIN conversations c ON c.id = g.id \
+             WHERE g.id = ? AND g.member_count < ? \
+             AND (SELECT COUNT(*) FROM members m WHERE m.conversation_id = g.id) = ? \
+             AND (SELECT COUNT(*) FROM members m WHERE m.conversation_id = g.id AND m.user_id IN ({})) = ?",
+            sql::places(members.len())
+        ),
+        params,
+    )
+}

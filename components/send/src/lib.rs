@@ -1,0 +1,103 @@
+//! Sending, and what becomes of a message.
+//!
+//! It owns the promise that an accepted message is kept: each send is one transaction that gives the
+//! message its place in the conversation and its places in inboxes, and everything that follows (the
+//! push, the receipts) is a hint that may be lost. It refuses to know sockets, queues and leases: where
+//! a user is connected is `route`'s to say, and `notify`'s to reach.
+
+mod ack;
+#[expect(missing_docs, reason = "generated from WIT, where the documentation is")]
+mod bindings;
+mod delivery;
+mod direct;
+mod draft;
+mod group;
+mod inbox;
+mod push;
+mod read;
+mod recall;
+mod receipt;
+mod retry;
+mod unplaced;
+
+use bindings::exports::mpim::im as exports;
+pub use bindings::exports::mpim::im::{delivery::Guest as Delivery, send::Guest as Send};
+use draft::{Draft, Target};
+use guest::{Caller, Error, ErrorCode, Priority, Qos, Receipt, rate_limit};
+
+/// The component: see `wit/im/send.wit` for what each method promises.
+pub struct Component;
+
+/// How often a write is tried again that lost against another one, before the caller has to.
+const ROUNDS: u32 = 4;
+
+/// How many ids one statement names.
+const CHUNK: usize = 200;
+
+/// How many ids one request may name.
+const MOST_IDS: usize = 1000;
+
+/// What a caller is told who lost every round.
+fn contended() -> Error {
+    Error {
+        code: ErrorCode::Unavailable,
+        message: "too many writes at once, try again".to_owned(),
+        retryable: true,
+    }
+}
+
+impl exports::send::Guest for Component {
+    async fn send_message(
+        caller: Caller,
+        to: u64,
+        client_id: String,
+        content: String,
+        content_type: Option<String>,
+        priority: Option<Priority>,
+        qos: Option<Qos>,
+    ) -> Result<Receipt, Error> {
+        rate_limit::acquire("send", &caller.user.to_string())?;
+        let draft = Draft::new(Target::User(to), client_id, content, content_type, priority, qos)?;
+        direct::send(&caller, to, &draft).await
+    }
+
+    async fn send_group_message(
+        caller: Caller,
+        group: u64,
+        client_id: String,
+        content: String,
+        content_type: Option<String>,
+        priority: Option<Priority>,
+        qos: Option<Qos>,
+    ) -> Result<Receipt, Error> {
+        rate_limit::acquire("send", &caller.user.to_string())?;
+        let draft = Draft::new(Target::Group(group), client_id, content, content_type, priority, qos)?;
+        group::send(&caller, group, &draft).await
+    }
+
+    async fn ack(caller: Caller, messages: Vec<u64>, cursor: Option<u64>) -> Result<u32, Error> {
+        ack::ack(&caller, messages, cursor).await
+    }
+
+    async fn mark_read(caller: Caller, conversation: u64, up_to: u64) -> Result<u32, Error> {
+        read::mark(&caller, conversation, up_to).await
+    }
+
+    async fn recall(caller: Caller, message: u64) -> Result<(), Error> {
+        recall::recall(&caller, message).await
+    }
+
+    async fn status(caller: Caller, messages: Vec<u64>) -> Result<Vec<Receipt>, Error> {
+        receipt::status(&caller, messages).await
+    }
+}
+
+impl exports::delivery::Guest for Component {
+    async fn mark_sent(messages: Vec<u64>) -> Result<(), Error> {
+        delivery::mark_sent(messages).await
+    }
+
+    async fn retry_pending() -> Result<u32, Error> {
+        retry::pending().await
+    }
+}

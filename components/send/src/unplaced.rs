@@ -1,0 +1,134 @@
+//! A message that has everything but its place: the statement that inserts it, and the message that
+//! it becomes once the store has given the place.
+
+use guest::sql::{Batch, Done, Row, Value};
+use guest::{Error, Message, MessageState, Qos, config, ids, now_ms, params};
+use message::Code;
+
+use crate::draft::Draft;
+use crate::retry;
+
+/// A message on its way into a conversation.
+pub(crate) struct Unplaced<'a> {
+    pub(crate) id: u64,
+    sender: u64,
+    draft: &'a Draft,
+    state: MessageState,
+    retry_at: Option<u64>,
+    pub(crate) created_at: u64,
+}
+
+impl<'a> Unplaced<'a> {
+    /// Gives the message its id and the state in which it begins; `reachable` says whether a live
+    /// connection of a receiver is known, or at least possible.
+    pub(crate) fn new(draft: &'a Draft, sender: u64, reachable: bool) -> Self {
+        let created_at = now_ms();
+        let state = first_state(draft.qos, reachable);
+        let retried = state == MessageState::Sending && draft.qos != Qos::AtMostOnce;
+        let retry_at = retried.then(|| created_at.saturating_add(retry::first_delay_ms()));
+        Self {
+            id: ids::next(),
+            sender,
+            draft,
+            state,
+            retry_at,
+            created_at,
+        }
+    }
+
+    /// Adds the statement that inserts the message at the last place of the conversation that the
+    /// condition selects as `c`; a former statement of the batch has raised that place.
+    #[must_use]
+    pub(crate) fn insert(&self, batch: Batch, condition: &str, key: Vec<Value>) -> Batch {
+        let sql = format!(
+            "INSERT INTO messages (id, conversation_id, seq, sender_id, recipient_id, client_id, content, \
+             content_type, content_hash, priority, qos, state, retry_at, retry_count, created_at) \
+             SELECT ?, c.id, c.last_seq, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ? FROM conversations c WHERE {condition}"
+        );
+        let draft = self.draft;
+        let mut values = params![
+            self.id,
+            self.sender,
+            draft.target.user(),
+            draft.client_id.as_str(),
+            draft.content.as_str(),
+            draft.content_type.as_str(),
+            draft.hash.as_str(),
+            draft.priority.code(),
+            draft.qos.code(),
+            self.state.code(),
+            self.retry_at,
+            self.created_at,
+        ];
+        values.extend(key);
+        batch.step(sql, values)
+    }
+
+    /// The message at its place.
+    pub(crate) fn placed(&self, conversation: u64, seq: u64) -> Message {
+        let to = self.draft.target.user();
+        Message {
+            id: self.id,
+            conversation,
+            seq,
+            sender: self.sender,
+            to,
+            group: if to.is_none() { Some(conversation) } else { None },
+            client_id: self.draft.client_id.clone(),
+            content: self.draft.content.clone(),
+            content_type: self.draft.content_type.clone(),
+            priority: self.draft.priority,
+            qos: self.draft.qos,
+            state: self.state,
+            created_at: self.created_at,
+            sent_at: None,
+            delivered_at: None,
+            read_at: None,
+            recalled_at: None,
+        }
+    }
+}
+
+/// The state in which a message begins.
+fn first_state(qos: Qos, reachable: bool) -> MessageState {
+    match (reachable, qos) {
+        (true, _) => MessageState::Sending,
+        (false, Qos::AtMostOnce) => MessageState::Failed,
+        (false, _) => MessageState::Created,
+    }
+}
+
+/// The only row of a statement of a batch; without one the statement is wrong, and it is ours.
+pub(crate) fn row(done: &[Done], step: usize) -> Result<&Row, Error> {
+    done.get(step)
+        .and_then(|done| done.rows.first())
+        .ok_or_else(|| Error::internal("internal error"))
+}
+
+/// The rows of a statement of a batch.
+pub(crate) fn rows(done: &[Done], step: usize) -> &[Row] {
+    done.get(step).map_or(&[], |done| done.rows.as_slice())
+}
+
+/// The threshold of members from which a group is not fanned out on write.
+pub(crate) fn fan_out_threshold() -> u32 {
+    // The members of a group below the threshold are named in one statement: that bounds the setting.
+    config::value_or("fan-out-threshold", 100_u32).min(1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_begins_where_its_receiver_can_be_reached() {
+        assert_eq!(first_state(Qos::AtLeastOnce, true), MessageState::Sending);
+        assert_eq!(first_state(Qos::AtMostOnce, true), MessageState::Sending);
+        assert_eq!(first_state(Qos::ExactlyOnce, false), MessageState::Created);
+    }
+
+    #[test]
+    fn at_most_once_without_a_connection_has_failed() {
+        assert_eq!(first_state(Qos::AtMostOnce, false), MessageState::Failed);
+    }
+}

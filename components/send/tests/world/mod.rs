@@ -1,0 +1,373 @@
+//! A host for the native components: a real SQLite with the real migration, routes and faults as a test
+//! sets them, and every push written down. One call of the host is one step of a schedule: it yields
+//! once before it acts, so that a test may let other calls in, or drop the call, in between.
+
+#![allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    clippy::allow_attributes,
+    reason = "each test uses its part"
+)]
+
+pub mod calls;
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use guest::bindings::mpim::host::sql::Step;
+use guest::native::{Answer, Host};
+use guest::route::Decision;
+use guest::sql::{Error as SqlError, Outcome, Value};
+use guest::{Audience, Caller, Error, HostError, Message, Recall, StateChange};
+use rusqlite::{Connection, ErrorCode, types};
+
+pub enum Push {
+    Message(Audience, Message),
+    Receipt(Audience, StateChange),
+    Recalled(Audience, Recall),
+}
+
+/// What goes wrong at the next batch.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Fault {
+    /// Nothing is kept.
+    Refused,
+    /// Everything is kept, and the caller does not learn it.
+    AnswerLost,
+}
+
+type Hook = Box<dyn FnOnce(&World)>;
+
+#[derive(Default)]
+struct Inner {
+    db: Option<Connection>,
+    ids: u64,
+    config: HashMap<String, String>,
+    online: HashSet<u64>,
+    pushes: Vec<Push>,
+    fault: Option<Fault>,
+    before_batch: Option<Hook>,
+    most_rows: Option<usize>,
+}
+
+#[derive(Clone)]
+pub struct World {
+    inner: Rc<RefCell<Inner>>,
+    routes_fail: Rc<Cell<bool>>,
+    pushes_fail: Rc<Cell<bool>>,
+    pub routed: Rc<Cell<u32>>,
+    pub queries: Rc<Cell<u32>>,
+    pub batches: Rc<Cell<u32>>,
+}
+
+/// Runs a call to its end.
+pub fn run<T>(call: impl Future<Output = T>) -> T {
+    let mut call = pin!(call);
+    loop {
+        if let Poll::Ready(answer) = call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return answer;
+        }
+    }
+}
+
+pub fn caller(user: u64, device: &str) -> Caller {
+    Caller {
+        user,
+        session: user * 10,
+        device: device.to_owned(),
+        connection: Some(user * 100),
+    }
+}
+
+impl World {
+    /// A world with users 1 to `users`, as the host of this thread.
+    pub fn with_users(users: u64) -> Self {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch(include_str!("../../../../migrations/sqlite/V1__chat.sql"))
+            .unwrap();
+        let inner = Inner {
+            db: Some(db),
+            ids: 1000,
+            ..Inner::default()
+        };
+        let world = Self {
+            inner: Rc::new(RefCell::new(inner)),
+            routes_fail: Rc::default(),
+            pushes_fail: Rc::default(),
+            routed: Rc::default(),
+            queries: Rc::default(),
+            batches: Rc::default(),
+        };
+        for user in 1..=users {
+            world.exec(&format!(
+                "INSERT INTO users VALUES ({user}, 'u{user}', 'u{user}', '', 0)"
+            ));
+        }
+        guest::native::give(Rc::new(world.clone()));
+        world
+    }
+
+    pub fn group(&self, group: u64, members: &[u64]) {
+        let count = members.len();
+        self.exec(&format!("INSERT INTO conversations VALUES ({group}, NULL, NULL, 0, 0)"));
+        self.exec(&format!(
+            "INSERT INTO chat_groups VALUES ({group}, 'g', {}, 0, {count}, 0)",
+            members[0]
+        ));
+        for member in members {
+            self.exec(&format!("INSERT INTO members VALUES ({group}, {member}, 0, 0, 0, 0)"));
+        }
+    }
+
+    /// As the component `groups` does it: at the last place of the conversation, in one transaction.
+    pub fn join(&self, group: u64, user: u64) {
+        self.exec(&format!(
+            "INSERT INTO members SELECT c.id, {user}, 0, 0, c.last_seq, c.last_seq FROM conversations c WHERE c.id = {group}"
+        ));
+        self.exec(&format!(
+            "UPDATE chat_groups SET member_count = member_count + 1 WHERE id = {group}"
+        ));
+    }
+
+    pub fn leave(&self, group: u64, user: u64) {
+        self.exec(&format!(
+            "DELETE FROM members WHERE conversation_id = {group} AND user_id = {user}"
+        ));
+        self.exec(&format!(
+            "UPDATE chat_groups SET member_count = member_count - 1 WHERE id = {group}"
+        ));
+    }
+
+    pub fn set(&self, key: &str, value: impl ToString) {
+        self.inner.borrow_mut().config.insert(key.to_owned(), value.to_string());
+    }
+
+    pub fn online(&self, users: &[u64]) {
+        self.inner.borrow_mut().online = users.iter().copied().collect();
+    }
+
+    pub fn routes_fail(&self, fail: bool) {
+        self.routes_fail.set(fail);
+    }
+
+    pub fn pushes_fail(&self, fail: bool) {
+        self.pushes_fail.set(fail);
+    }
+
+    pub fn fault(&self, fault: Option<Fault>) {
+        self.inner.borrow_mut().fault = fault;
+    }
+
+    /// What others do just before the next batch.
+    pub fn before_batch(&self, hook: impl FnOnce(&Self) + 'static) {
+        self.inner.borrow_mut().before_batch = Some(Box::new(hook));
+    }
+
+    /// A query that gives more rows is `overloaded` from now on.
+    pub fn most_rows(&self, most: usize) {
+        self.inner.borrow_mut().most_rows = Some(most);
+    }
+
+    pub fn pushes(&self) -> Vec<Push> {
+        std::mem::take(&mut self.inner.borrow_mut().pushes)
+    }
+
+    pub fn exec(&self, sql: &str) {
+        self.inner.borrow().db.as_ref().unwrap().execute_batch(sql).unwrap();
+    }
+
+    /// Rows of integers, nulls as -1.
+    pub fn rows(&self, sql: &str) -> Vec<Vec<i64>> {
+        let inner = self.inner.borrow();
+        let mut statement = inner.db.as_ref().unwrap().prepare(sql).unwrap();
+        let width = statement.column_count();
+        let rows = statement
+            .query_map([], |row| {
+                (0..width)
+                    .map(|at| Ok(row.get::<_, Option<i64>>(at)?.unwrap_or(-1)))
+                    .collect()
+            })
+            .unwrap();
+        rows.map(Result::unwrap).collect()
+    }
+
+    pub fn one(&self, sql: &str) -> i64 {
+        self.rows(sql)[0][0]
+    }
+
+    fn transact(&self, steps: &[Step]) -> Result<Vec<Outcome>, SqlError> {
+        let hook = self.inner.borrow_mut().before_batch.take();
+        if let Some(hook) = hook {
+            hook(self);
+        }
+        let mut inner = self.inner.borrow_mut();
+        let fault = inner.fault.take();
+        if fault == Some(Fault::Refused) {
+            return Err(SqlError::Unavailable("refused".to_owned()));
+        }
+        let transaction = inner.db.as_mut().unwrap().transaction().unwrap();
+        let mut outcomes = Vec::new();
+        for (index, step) in steps.iter().enumerate() {
+            let outcome = statement(&transaction, &step.sql, &step.params)?;
+            if outcome.affected + (outcome.rows.len() as u64) < u64::from(step.at_least) {
+                return Err(SqlError::Unmet(index as u32));
+            }
+            outcomes.push(outcome);
+        }
+        transaction.commit().unwrap();
+        match fault {
+            Some(_) => Err(SqlError::Timeout("lost".to_owned())),
+            None => Ok(outcomes),
+        }
+    }
+
+    fn push(&self, push: Push) -> Result<(), HostError> {
+        if self.pushes_fail.get() {
+            return Err(HostError::Overloaded("full".to_owned()));
+        }
+        self.inner.borrow_mut().pushes.push(push);
+        Ok(())
+    }
+}
+
+fn statement(db: &Connection, sql: &str, params: &[Value]) -> Result<Outcome, SqlError> {
+    let fail = |error: rusqlite::Error| match error.sqlite_error() {
+        Some(cause) if cause.code == ErrorCode::ConstraintViolation => SqlError::UniqueViolation(error.to_string()),
+        _ => panic!("{error} in {sql}"),
+    };
+    let mut prepared = db.prepare_cached(sql).map_err(fail)?;
+    let params = rusqlite::params_from_iter(params.iter().map(|value| match value {
+        Value::Null => types::Value::Null,
+        Value::Integer(number) => types::Value::Integer(*number),
+        Value::Real(number) => types::Value::Real(*number),
+        Value::Text(text) => types::Value::Text(text.clone()),
+        Value::Blob(bytes) => types::Value::Blob(bytes.clone()),
+    }));
+    let width = prepared.column_count();
+    if width == 0 {
+        return Ok(Outcome {
+            affected: prepared.execute(params).map_err(fail)? as u64,
+            rows: Vec::new(),
+        });
+    }
+    let rows = prepared
+        .query_map(params, |row| {
+            (0..width)
+                .map(|at| {
+                    Ok(match row.get::<_, types::Value>(at)? {
+                        types::Value::Null => Value::Null,
+                        types::Value::Integer(number) => Value::Integer(number),
+                        types::Value::Real(number) => Value::Real(number),
+                        types::Value::Text(text) => Value::Text(text),
+                        types::Value::Blob(bytes) => Value::Blob(bytes),
+                    })
+                })
+                .collect()
+        })
+        .map_err(fail)?;
+    Ok(Outcome {
+        affected: 0,
+        rows: rows.map(Result::unwrap).collect(),
+    })
+}
+
+/// Lets others go first, once, and then acts.
+struct Turn<F>(Option<F>, bool);
+
+impl<T, F: FnOnce() -> T + Unpin> Future for Turn<F> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<T> {
+        if !self.1 {
+            self.1 = true;
+            return Poll::Pending;
+        }
+        Poll::Ready(self.0.take().unwrap()())
+    }
+}
+
+fn step<T: 'static>(act: impl FnOnce() -> T + Unpin + 'static) -> Answer<T> {
+    Box::pin(Turn(Some(act), false))
+}
+
+impl Host for World {
+    fn next_id(&self) -> u64 {
+        let mut inner = self.inner.borrow_mut();
+        inner.ids += 1;
+        inner.ids
+    }
+
+    fn config_value(&self, key: &str) -> Option<String> {
+        self.inner.borrow().config.get(key).cloned()
+    }
+
+    fn query(&self, sql: String, params: Vec<Value>) -> Answer<Result<Vec<Vec<Value>>, SqlError>> {
+        let world = self.clone();
+        step(move || {
+            world.queries.set(world.queries.get() + 1);
+            let inner = world.inner.borrow();
+            let rows = statement(inner.db.as_ref().unwrap(), &sql, &params)?.rows;
+            match inner.most_rows {
+                Some(most) if rows.len() > most => Err(SqlError::Overloaded("too many rows".to_owned())),
+                _ => Ok(rows),
+            }
+        })
+    }
+
+    fn execute(&self, sql: String, params: Vec<Value>) -> Answer<Result<u64, SqlError>> {
+        let world = self.clone();
+        step(move || {
+            let steps = [Step {
+                sql,
+                params,
+                at_least: 0,
+            }];
+            world.transact(&steps).map(|outcomes| outcomes[0].affected)
+        })
+    }
+
+    fn batch(&self, steps: Vec<Step>) -> Answer<Result<Vec<Outcome>, SqlError>> {
+        let world = self.clone();
+        step(move || {
+            world.batches.set(world.batches.get() + 1);
+            world.transact(&steps)
+        })
+    }
+
+    fn route_message(&self, users: Vec<u64>) -> Answer<Result<Decision, Error>> {
+        let world = self.clone();
+        step(move || {
+            world.routed.set(world.routed.get() + 1);
+            if world.routes_fail.get() {
+                return Err(Error::internal("no routes"));
+            }
+            let known = &world.inner.borrow().online;
+            let (online, offline): (Vec<u64>, Vec<u64>) = users.into_iter().partition(|user| known.contains(user));
+            let nodes = if online.is_empty() {
+                vec![]
+            } else {
+                vec!["node-a".to_owned()]
+            };
+            Ok(Decision { nodes, online, offline })
+        })
+    }
+
+    fn notify_message(&self, to: Audience, body: Message) -> Answer<Result<(), HostError>> {
+        let world = self.clone();
+        step(move || world.push(Push::Message(to, body)))
+    }
+
+    fn notify_receipt(&self, to: Audience, body: StateChange) -> Answer<Result<(), HostError>> {
+        let world = self.clone();
+        step(move || world.push(Push::Receipt(to, body)))
+    }
+
+    fn notify_recalled(&self, to: Audience, body: Recall) -> Answer<Result<(), HostError>> {
+        let world = self.clone();
+        step(move || world.push(Push::Recalled(to, body)))
+    }
+}

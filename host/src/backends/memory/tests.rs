@@ -1,0 +1,339 @@
+//! What the twins in memory promise, on paused time.
+
+use std::collections::HashMap;
+
+use proptest::prelude::*;
+use tokio::time::advance;
+
+use super::*;
+use crate::backends::{Entry, Lease, Priority};
+
+fn ms(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+fn ids(entries: &[Entry]) -> Vec<u64> {
+    entries.iter().map(|entry| entry.id).collect()
+}
+
+fn lease(set: &str, member: &str, ttl_ms: u64) -> Lease {
+    Lease {
+        set: set.to_owned(),
+        member: member.to_owned(),
+        ttl_ms,
+    }
+}
+
+/// Runs a body on paused time.
+fn paused<T>(body: impl Future<Output = T>) -> T {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_time().start_paused(true).build().unwrap().block_on(body)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cached_value_ends_with_its_time() {
+    let cache = Cache::new(&CacheSettings::default());
+    cache.set("a".into(), vec![1], 100).unwrap();
+    advance(ms(99)).await;
+    assert_eq!(cache.get("a"), Some(vec![1]));
+    advance(ms(1)).await;
+    assert_eq!(cache.get("a"), None);
+    assert!(matches!(cache.set("a".into(), vec![1], 0), Err(Fault::Invalid(_))));
+    cache.set("a".into(), vec![2], 100).unwrap();
+    cache.delete("a");
+    assert_eq!(cache.get("a"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_counter_lives_as_long_as_its_first_add_says() {
+    let cache = Cache::new(&CacheSettings::default());
+    assert_eq!(cache.increment("n".into(), 2, 100), Ok(2));
+    advance(ms(60)).await;
+    assert_eq!(cache.increment("n".into(), -5, 100), Ok(-3));
+    assert_eq!(cache.get("n"), Some(b"-3".to_vec()));
+    advance(ms(40)).await;
+    assert_eq!(cache.increment("n".into(), 1, 100), Ok(1));
+    cache.set("n".into(), b"word".to_vec(), 100).unwrap();
+    assert!(matches!(cache.increment("n".into(), 1, 100), Err(Fault::Invalid(_))));
+    cache.set("n".into(), i64::MAX.to_string().into_bytes(), 100).unwrap();
+    assert!(matches!(cache.increment("n".into(), 1, 100), Err(Fault::Invalid(_))));
+}
+
+#[test]
+fn concurrent_adds_are_all_counted() {
+    let cache = Cache::new(&CacheSettings::default());
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..1000).for_each(|_| drop(cache.increment("n".into(), 1, 60_000))));
+        }
+    });
+    assert_eq!(cache.increment("n".into(), 0, 60_000), Ok(4000));
+}
+
+#[test]
+fn a_cache_keeps_to_its_bytes() {
+    let cache = Cache::new(&CacheSettings {
+        bytes_max: 100_000,
+        entry_bytes_max: 2000,
+    });
+    for n in 0..1000 {
+        cache.set(n.to_string(), vec![0; 1000], 60_000).unwrap();
+    }
+    let kept = (0..1000).filter(|n| cache.get(&n.to_string()).is_some()).count();
+    assert!(kept < 400, "{kept} entries of 1000 bytes are kept");
+    assert!(matches!(
+        cache.set("big".into(), vec![0; 2000], 60_000),
+        Err(Fault::Invalid(_))
+    ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn leases_are_shown_while_they_live() {
+    let metadata = Metadata::new(&MetadataSettings::default());
+    let leases = vec![lease("s", "b", 100), lease("s", "a", 200), lease("t", "é", 100)];
+    assert_eq!(metadata.put(leases), Ok(vec![true; 3]));
+    assert_eq!(metadata.put(vec![lease("s", "b", 150)]), Ok(vec![false]));
+    advance(ms(100)).await;
+    let sets = ["t".to_owned(), "s".to_owned(), "u".to_owned()];
+    assert_eq!(
+        metadata.members(&sets),
+        [vec![], vec!["a".to_owned(), "b".to_owned()], vec![]]
+    );
+    assert_eq!((metadata.count("s"), metadata.count("t")), (2, 0));
+    assert!(!metadata.remove("t", "é"));
+    assert!(metadata.remove("s", "a"));
+    assert!(!metadata.remove("s", "a"));
+    advance(ms(50)).await;
+    assert_eq!(metadata.put(vec![lease("s", "b", 100)]), Ok(vec![true]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn ended_leases_do_not_pile_up() {
+    let metadata = Metadata::new(&MetadataSettings {
+        leases_max: 50,
+        ..MetadataSettings::default()
+    });
+    for n in 0..5000 {
+        metadata
+            .put(vec![lease(&format!("set {}", n % 7), &n.to_string(), 10)])
+            .unwrap();
+        advance(ms(1)).await;
+    }
+    assert!(metadata.kept() <= 50);
+    let many = (0..51).map(|n| lease("s", &n.to_string(), 10)).collect();
+    assert!(matches!(metadata.put(many), Err(Fault::Overloaded(_))));
+    assert_eq!(metadata.count("s"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_has_one_owner_and_growing_numbers() {
+    let metadata = Metadata::new(&MetadataSettings::default());
+    let lock = |owner: &str| metadata.lock("l".into(), owner.into(), 100).unwrap();
+    let first = lock("a").unwrap();
+    assert_eq!(lock("b"), None);
+    advance(ms(60)).await;
+    assert_eq!(lock("a"), Some(first));
+    advance(ms(60)).await;
+    assert_eq!(lock("b"), None);
+    advance(ms(40)).await;
+    let second = lock("b").unwrap();
+    assert!(second > first);
+    assert!(!metadata.unlock("l", "a"));
+    assert!(metadata.unlock("l", "b"));
+    assert!(!metadata.unlock("l", "b"));
+    assert!(lock("a").unwrap() > second);
+}
+
+#[tokio::test(start_paused = true)]
+async fn urgent_overtakes_and_nobody_starves() {
+    let queue = Queue::new(&QueueSettings::default());
+    for n in 0..100 {
+        let priority = [Priority::Low, Priority::Normal, Priority::Urgent, Priority::Urgent][n % 4];
+        queue.publish("t", priority, vec![]).unwrap();
+    }
+    let taken = queue.receive("t", "g", 30, 0).await.unwrap();
+    assert!(taken[..8].iter().all(|entry| entry.priority == Priority::Urgent));
+    assert!(taken.iter().any(|entry| entry.priority == Priority::Low));
+    assert!(taken.iter().any(|entry| entry.priority == Priority::Normal));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_wakes_when_something_comes() {
+    let queue = Queue::new(&QueueSettings::default());
+    let begun = Instant::now();
+    let (entries, _) = tokio::join!(queue.receive("t", "g", 10, 5000), async {
+        tokio::time::sleep(ms(70)).await;
+        queue.publish("t", Priority::Normal, vec![7]).unwrap()
+    });
+    assert_eq!(
+        entries.unwrap(),
+        [Entry {
+            id: 1,
+            priority: Priority::Normal,
+            payload: vec![7]
+        }]
+    );
+    assert_eq!(begun.elapsed(), ms(70));
+    assert_eq!(queue.receive("t", "g", 10, 30).await, Ok(vec![]));
+    assert_eq!(begun.elapsed(), ms(100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_acknowledged_is_given_again() {
+    let queue = Queue::new(&QueueSettings {
+        redeliver_after_ms: 100,
+        ..QueueSettings::default()
+    });
+    for _ in 0..3 {
+        queue.publish("t", Priority::Normal, vec![]).unwrap();
+    }
+    assert_eq!(ids(&queue.receive("t", "g", 10, 0).await.unwrap()), [1, 2, 3]);
+    assert_eq!(queue.ack("t", "g", &[2, 2, 9]), 1);
+    let begun = Instant::now();
+    assert_eq!(ids(&queue.receive("t", "g", 1, 5000).await.unwrap()), [1]);
+    assert_eq!(begun.elapsed(), ms(100));
+    // Slow is not dead: 3 waits to be given again, and is ended before it is.
+    assert_eq!(queue.ack("t", "g", &[3]), 1);
+    assert_eq!(ids(&queue.receive("t", "g", 10, 50).await.unwrap()), [0; 0]);
+    assert_eq!(queue.ack("t", "g", &[1]), 1);
+    assert_eq!(queue.kept("t"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_group_has_every_entry() {
+    let queue = Queue::new(&QueueSettings::default());
+    queue.publish("t", Priority::Normal, vec![]).unwrap();
+    assert_eq!(ids(&queue.receive("t", "a", 10, 0).await.unwrap()), [1]);
+    assert_eq!(ids(&queue.receive("t", "b", 10, 0).await.unwrap()), [1]);
+    queue.ack("t", "a", &[1]);
+    assert_eq!(queue.kept("t"), 1);
+    queue.ack("t", "b", &[1]);
+    assert_eq!(queue.kept("t"), 0);
+    assert_eq!(queue.ack("t", "nobody", &[1]), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_topic_is_overloaded_until_old_entries_end() {
+    let settings = QueueSettings {
+        per_topic_max: 3,
+        retain_ms: 100,
+        topics_max: 2,
+        ..QueueSettings::default()
+    };
+    let queue = Queue::new(&settings);
+    let publish = |topic: &str| queue.publish(topic, Priority::Normal, vec![0; 10]);
+    for _ in 0..3 {
+        publish("t").unwrap();
+    }
+    assert!(matches!(publish("t"), Err(Fault::Overloaded(_))));
+    publish("u").unwrap();
+    assert!(matches!(publish("v"), Err(Fault::Overloaded(_))));
+    advance(ms(100)).await;
+    assert_eq!(publish("t"), Ok(4));
+    advance(ms(1000)).await;
+    assert_eq!(publish("v"), Ok(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn bytes_and_groups_are_bounded() {
+    let queue = Queue::new(&QueueSettings {
+        bytes_max: 25,
+        groups_max: 1,
+        ..QueueSettings::default()
+    });
+    let publish = |topic: &str| queue.publish(topic, Priority::Normal, vec![0; 10]);
+    publish("t").unwrap();
+    publish("u").unwrap();
+    assert!(matches!(publish("t"), Err(Fault::Overloaded(_))));
+    queue.receive("t", "g", 10, 0).await.unwrap();
+    assert!(matches!(
+        queue.receive("t", "h", 10, 0).await,
+        Err(Fault::Overloaded(_))
+    ));
+    queue.ack("t", "g", &[1]);
+    publish("u").unwrap();
+}
+
+fn priority() -> impl Strategy<Value = Priority> {
+    prop::sample::select(vec![Priority::Low, Priority::Normal, Priority::High, Priority::Urgent])
+}
+
+proptest! {
+    #[test]
+    fn a_queue_gives_all_once_in_order_and_lets_nobody_wait_for_long(
+        published in prop::collection::vec(priority(), 1..300),
+        page in 1_u32..20,
+    ) {
+        paused(async {
+            let queue = Queue::new(&QueueSettings::default());
+            for priority in &published {
+                queue.publish("t", *priority, vec![]).unwrap();
+            }
+            let mut waiting = HashMap::<Priority, usize>::new();
+            for priority in &published {
+                *waiting.entry(*priority).or_default() += 1;
+            }
+            let mut last = HashMap::<Priority, u64>::new();
+            let mut passed = HashMap::<Priority, u32>::new();
+            loop {
+                let entries = queue.receive("t", "g", page, 0).await.unwrap();
+                if entries.is_empty() {
+                    break;
+                }
+                for entry in &entries {
+                    let before = last.insert(entry.priority, entry.id).unwrap_or(0);
+                    prop_assert!(before < entry.id, "older first inside a lane");
+                    *waiting.get_mut(&entry.priority).unwrap() -= 1;
+                    passed.insert(entry.priority, 0);
+                    for (other, _) in waiting.iter().filter(|(other, left)| **other != entry.priority && **left > 0) {
+                        let times = passed.entry(*other).or_default();
+                        *times += 1;
+                        prop_assert!(*other == Priority::Urgent || *times <= lane::PATIENCE + 3, "{other:?} starves");
+                    }
+                }
+                queue.ack("t", "g", &ids(&entries));
+            }
+            prop_assert!(waiting.values().all(|left| *left == 0));
+            prop_assert_eq!(queue.kept("t"), 0);
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn leases_obey_a_simple_model(
+        acts in prop::collection::vec((0..3_u8, 0..3_u8, 0..4_u8, 1..50_u64), 1..200),
+    ) {
+        paused(async {
+            let metadata = Metadata::new(&MetadataSettings::default());
+            let mut model = HashMap::<(String, String), Instant>::new();
+            for (act, set, member, time_ms) in acts {
+                let key = (set.to_string(), member.to_string());
+                let now = Instant::now();
+                let alive = model.get(&key).is_some_and(|ends| now < *ends);
+                match act {
+                    0 => {
+                        let new = metadata.put(vec![lease(&key.0, &key.1, time_ms)]).unwrap();
+                        prop_assert_eq!(new, [!alive]);
+                        model.insert(key, now + ms(time_ms));
+                    }
+                    1 => {
+                        prop_assert_eq!(metadata.remove(&key.0, &key.1), alive);
+                        model.remove(&key);
+                    }
+                    _ => advance(ms(time_ms / 4)).await,
+                }
+                let now = Instant::now();
+                let set = set.to_string();
+                let mut expected = model
+                    .iter()
+                    .filter(|((of, _), ends)| *of == set && now < **ends)
+                    .map(|((_, member), _)| member.clone())
+                    .collect::<Vec<_>>();
+                expected.sort();
+                prop_assert_eq!(metadata.count(&set), expected.len() as u64);
+                prop_assert_eq!(metadata.members(&[set]), [expected]);
+            }
+            Ok(())
+        })?;
+    }
+}

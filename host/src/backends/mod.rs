@@ -1,0 +1,231 @@
+//! What stands behind the capabilities: the stores, caches and queues of the host, embedded ones first.
+//!
+//! This module owns storage and its promises. It knows neither WebAssembly nor what the stored things mean:
+//! the capabilities translate between the two. Each kind of backend is a closed enum whose variants obey the
+//! same contract (the documents of the WIT interfaces), and every failure is typed as worth a retry or not here,
+//! once. Nothing here outlives a deadline: the futures may be dropped at any time.
+
+pub mod memory;
+pub mod sql;
+pub mod sqlite;
+
+use std::time::Instant;
+
+use sql::{Error, Outcome, Row, Step, Value};
+
+/// Why a cache, a metadata store or a queue could not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// The request itself is wrong; the same request fails again.
+    #[error("{0}")]
+    Invalid(String),
+    /// The backend cannot be used for now; a retry may succeed.
+    #[error("{0}")]
+    Unavailable(String),
+    /// A bound was met; a later retry may succeed.
+    #[error("{0}")]
+    Overloaded(String),
+    /// The deadline passed first; whether the work was done is unknown.
+    #[error("{0}")]
+    Timeout(String),
+}
+
+impl Fault {
+    /// Whether the same request may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        !matches!(self, Self::Invalid(_))
+    }
+}
+
+/// How urgent an entry of a queue is; a greater one is more urgent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Priority {
+    /// Waits for everything else, in turn.
+    Low,
+    /// The usual.
+    Normal,
+    /// Before the usual.
+    High,
+    /// Overtakes everything.
+    Urgent,
+}
+
+/// A member of a set, alive until its lease ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// The name of the set.
+    pub set: String,
+    /// The member.
+    pub member: String,
+    /// For how long, in milliseconds from now; 0 is invalid.
+    pub ttl_ms: u64,
+}
+
+/// An entry of a queue, as a consumer receives it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Grows with every entry of a topic.
+    pub id: u64,
+    /// The lane it was published in.
+    pub priority: Priority,
+    /// What was published.
+    pub payload: Vec<u8>,
+}
+
+/// A relational store.
+#[derive(Debug)]
+pub enum Sql {
+    /// One file, written by one thread of this process.
+    Sqlite(sqlite::Sqlite),
+}
+
+impl Sql {
+    /// The rows of a statement without effect; sees everything that was written before it was called.
+    pub async fn query(&self, sql: String, params: Vec<Value>, deadline: Instant) -> Result<Vec<Row>, Error> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.query(sql, params, deadline).await,
+        }
+    }
+
+    /// One write, durable when it returns; the number of rows changed.
+    pub async fn execute(&self, sql: String, params: Vec<Value>, deadline: Instant) -> Result<u64, Error> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.execute(sql, params, deadline).await,
+        }
+    }
+
+    /// All steps in one transaction, durable when it returns, or nothing of them; one outcome a step.
+    pub async fn batch(&self, steps: Vec<Step>, deadline: Instant) -> Result<Vec<Outcome>, Error> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.batch(steps, deadline).await,
+        }
+    }
+}
+
+/// A cache: every entry may vanish at any time.
+#[derive(Debug)]
+pub enum Cache {
+    /// In this process.
+    Memory(memory::Cache),
+}
+
+impl Cache {
+    /// The value of a key, where it is there and alive.
+    pub async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Fault> {
+        match self {
+            Self::Memory(cache) => Ok(cache.get(key)),
+        }
+    }
+
+    /// One answer a key, in the order asked.
+    pub async fn get_many(&self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, Fault> {
+        match self {
+            Self::Memory(cache) => Ok(keys.iter().map(|key| cache.get(key)).collect()),
+        }
+    }
+
+    /// Sets or replaces a value for `ttl_ms` milliseconds; 0 is invalid.
+    pub async fn set(&self, key: String, value: Vec<u8>, ttl_ms: u64) -> Result<(), Fault> {
+        match self {
+            Self::Memory(cache) => cache.set(key, value, ttl_ms),
+        }
+    }
+
+    /// Deletes a key, which may be absent.
+    pub async fn delete(&self, key: &str) -> Result<(), Fault> {
+        match self {
+            Self::Memory(cache) => {
+                cache.delete(key);
+                Ok(())
+            }
+        }
+    }
+
+    /// Adds to a counter and gives its new value; the time to live is that of the first add.
+    pub async fn increment(&self, key: String, by: i64, ttl_ms: u64) -> Result<i64, Fault> {
+        match self {
+            Self::Memory(cache) => cache.increment(key, by, ttl_ms),
+        }
+    }
+}
+
+/// Leases and locks that a cluster agrees on.
+#[derive(Debug)]
+pub enum Metadata {
+    /// In this process: a cluster of one.
+    Memory(memory::Metadata),
+}
+
+impl Metadata {
+    /// Adds or renews leases, all or none; for each, whether the member is new.
+    pub async fn put(&self, leases: Vec<Lease>) -> Result<Vec<bool>, Fault> {
+        match self {
+            Self::Memory(metadata) => metadata.put(leases),
+        }
+    }
+
+    /// Ends a lease; whether it was alive.
+    pub async fn remove(&self, set: &str, member: &str) -> Result<bool, Fault> {
+        match self {
+            Self::Memory(metadata) => Ok(metadata.remove(set, member)),
+        }
+    }
+
+    /// The live members of each set in the order asked, members in the order of their bytes.
+    pub async fn members(&self, sets: &[String]) -> Result<Vec<Vec<String>>, Fault> {
+        match self {
+            Self::Memory(metadata) => Ok(metadata.members(sets)),
+        }
+    }
+
+    /// How many members of a set are alive.
+    pub async fn count(&self, set: &str) -> Result<u64, Fault> {
+        match self {
+            Self::Memory(metadata) => Ok(metadata.count(set)),
+        }
+    }
+
+    /// Takes or renews a lock; its fencing number, or none when another owner has it.
+    pub async fn lock(&self, name: String, owner: String, ttl_ms: u64) -> Result<Option<u64>, Fault> {
+        match self {
+            Self::Memory(metadata) => metadata.lock(name, owner, ttl_ms),
+        }
+    }
+
+    /// Gives a lock back; whether this owner had it.
+    pub async fn unlock(&self, name: &str, owner: &str) -> Result<bool, Fault> {
+        match self {
+            Self::Memory(metadata) => Ok(metadata.unlock(name, owner)),
+        }
+    }
+}
+
+/// Ordered, bounded queues by topic.
+#[derive(Debug)]
+pub enum Queue {
+    /// In this process; empty after a restart.
+    Memory(memory::Queue),
+}
+
+impl Queue {
+    /// Appends to a topic; the id of the entry.
+    pub async fn publish(&self, topic: &str, priority: Priority, payload: Vec<u8>) -> Result<u64, Fault> {
+        match self {
+            Self::Memory(queue) => queue.publish(topic, priority, payload),
+        }
+    }
+
+    /// Up to `max` entries for a group of consumers; waits up to `wait_ms` milliseconds for the first.
+    pub async fn receive(&self, topic: &str, group: &str, max: u32, wait_ms: u32) -> Result<Vec<Entry>, Fault> {
+        match self {
+            Self::Memory(queue) => queue.receive(topic, group, max, wait_ms).await,
+        }
+    }
+
+    /// Ends entries for a group; how many were open.
+    pub async fn ack(&self, topic: &str, group: &str, ids: &[u64]) -> Result<u32, Fault> {
+        match self {
+            Self::Memory(queue) => Ok(queue.ack(topic, group, ids)),
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! What the host gives to components: the interfaces of `mpim:host`, each over its backend.
+//!
+//! A [`Node`] is what all functions share; a [`Granted`] is what one function has of its own: its
+//! settings, its breakers and buckets, its bounds on logs and metrics. Names and keys of a function are
+//! kept apart from those of others, so a component reaches nobody else's cache or leases. No
+//! capability knows the gateway: what shall reach clients goes into the queue of their node.
+
+mod guards;
+mod ids;
+mod password;
+mod push;
+mod services;
+mod sql;
+mod stores;
+mod telemetry;
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use wasmtime::component::{HasSelf, Linker};
+
+use crate::backends::{Cache, Fault, Metadata, Queue, Sql};
+use crate::breakers::Breaker;
+use crate::config::{FunctionSettings, Settings};
+
+pub use ids::Ids;
+pub use password::Passwords;
+pub use push::{Audience, Push, Recipient};
+pub use telemetry::Meter;
+
+pub(crate) mod bindings {
+    //! Generated from `wit/host`.
+    #![allow(missing_docs, clippy::allow_attributes, reason = "generated from WIT, where the documentation is")]
+    wasmtime::component::bindgen!({ path: "../wit/host", world: "capabilities" });
+}
+use bindings::mpim::host as wit;
+
+/// The backends of this node, shared by all functions.
+pub struct Node {
+    /// The name under which other nodes know this one.
+    pub name: Arc<str>,
+    /// The relational store.
+    pub sql: Sql,
+    /// Opens when the relational store fails again and again.
+    pub sql_breaker: Breaker,
+    /// The cache.
+    pub cache: Cache,
+    /// Leases and locks.
+    pub metadata: Metadata,
+    /// Queues; among them those of the gateways.
+    pub queue: Queue,
+    /// Unique ids.
+    pub ids: Ids,
+    /// Argon2id.
+    pub passwords: Passwords,
+}
+
+/// What one function has of its own.
+pub struct Granted {
+    /// The name of the function.
+    pub function: Arc<str>,
+    config: std::collections::BTreeMap<String, String>,
+    meter: Meter,
+    breakers: guards::Breakers,
+    buckets: guards::Buckets,
+}
+
+impl Granted {
+    /// What a function has according to the manifest.
+    pub fn new(function: Arc<str>, settings: &FunctionSettings, node: &Settings) -> Self {
+        Self {
+            config: settings.config.iter().map(|(key, value)| (key.clone(), value.to_string())).collect(),
+            meter: Meter::new(function.clone(), node.telemetry.clone()),
+            breakers: guards::Breakers::new(node.breaker.clone()),
+            buckets: guards::Buckets::new(settings.rates.clone(), node.telemetry.rate_keys_max),
+            function,
+        }
+    }
+}
+
+/// What the capabilities see of a sandbox: the node, the function, and the deadline of its call.
+#[derive(Clone)]
+pub struct Guest {
+    /// What all functions share.
+    pub node: Arc<Node>,
+    /// What this function has of its own.
+    pub granted: Arc<Granted>,
+    /// When the call that the sandbox serves must be done.
+    pub deadline: Instant,
+}
+
+impl Guest {
+    /// A key of this function, apart from those of all others.
+    fn scoped(&self, key: &str) -> String {
+        format!("{}/{key}", self.granted.function)
+    }
+}
+
+/// The interfaces that can be imported, without their versions.
+pub const OFFERED: [&str; 12] = [
+    "mpim:host/types",
+    "mpim:host/sql",
+    "mpim:host/cache",
+    "mpim:host/metadata",
+    "mpim:host/queue",
+    "mpim:host/subscriptions",
+    "mpim:host/ids",
+    "mpim:host/password",
+    "mpim:host/telemetry",
+    "mpim:host/breaker",
+    "mpim:host/rate-limit",
+    "mpim:host/config",
+];
+
+/// Links every capability. A component gets those that it imports.
+pub fn add_to_linker<T: Send + 'static>(
+    linker: &mut Linker<T>,
+    guest: fn(&mut T) -> &mut Guest,
+) -> wasmtime::Result<()> {
+    bindings::Capabilities::add_to_linker::<T, HasSelf<Guest>>(linker, guest)
+}
+
+impl wit::types::Host for Guest {}
+
+impl From<Fault> for wit::types::Error {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Invalid(message) => Self::Invalid(message),
+            Fault::Unavailable(message) => Self::Unavailable(message),
+            Fault::Overloaded(message) => Self::Overloaded(message),
+            Fault::Timeout(message) => Self::Timeout(message),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! `mpim:host/sql` over the relational store, behind the breaker of the node.
+
+use std::sync::Arc;
+
+use wasmtime::component::{Accessor, HasSelf};
+
+use super::wit::sql as wit;
+use super::{Guest, Node};
+use crate::backends::sql::{Error, Outcome, Step, Value};
+
+impl wit::Host for Guest {}
+
+impl<T: Send + 'static> wit::HostWithStore<T> for HasSelf<Guest> {
+    async fn query(
+        accessor: &Accessor<T, Self>,
+        sql: String,
+        params: Vec<wit::Value>,
+    ) -> Result<Vec<wit::Row>, wit::Error> {
+        let (node, deadline) = call(accessor);
+        let params = params.into_iter().map(Value::from).collect();
+        let rows = guarded(&node, node.sql.query(sql, params, deadline)).await?;
+        Ok(rows.into_iter().map(to_row).collect())
+    }
+
+    async fn execute(accessor: &Accessor<T, Self>, sql: String, params: Vec<wit::Value>) -> Result<u64, wit::Error> {
+        let (node, deadline) = call(accessor);
+        let params = params.into_iter().map(Value::from).collect();
+        guarded(&node, node.sql.execute(sql, params, deadline)).await
+    }
+
+    async fn batch(accessor: &Accessor<T, Self>, steps: Vec<wit::Step>) -> Result<Vec<wit::Outcome>, wit::Error> {
+        let (node, deadline) = call(accessor);
+        let steps = steps.into_iter().map(Step::from).collect();
+        let outcomes = guarded(&node, node.sql.batch(steps, deadline)).await?;
+        Ok(outcomes.into_iter().map(wit::Outcome::from).collect())
+    }
+}
+
+fn call<T: 'static>(accessor: &Accessor<T, HasSelf<Guest>>) -> (Arc<Node>, std::time::Instant) {
+    accessor.with(|mut access| {
+        let guest = access.get();
+        (guest.node.clone(), guest.deadline.into_std())
+    })
+}
+
+/// Asks the store unless its breaker is open. Only a store that cannot be used counts as a failure:
+/// a refused statement or a full queue says nothing about its health.
+async fn guarded<R>(node: &Node, work: impl Future<Output = Result<R, Error>>) -> Result<R, wit::Error> {
+    if !node.sql_breaker.allow() {
+        return Err(wit::Error::Unavailable("the store is failing and is not asked for a moment".to_owned()));
+    }
+    let outcome = work.await;
+    node.sql_breaker.report(!matches!(outcome, Err(Error::Unavailable(_))));
+    outcome.map_err(wit::Error::from)
+}
+
+fn to_row(row: Vec<Value>) -> wit::Row {
+    row.into_iter().map(wit::Value::from).collect()
+}
+
+impl From<wit::Value> for Value {
+    fn from(value: wit::Value) -> Self {
+        match value {
+            wit::Value::Null => Self::Null,
+            wit::Value::Integer(number) => Self::Integer(number),
+            wit::Value::Real(number) => Self::Real(number),
+            wit::Value::Text(text) => Self::Text(text),
+            wit::Value::Blob(bytes) => Self::Blob(bytes),
+        }
+    }
+}
+
+impl From<Value> for wit::Value {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Integer(number) => Self::Integer(number),
+            Value::Real(number) => Self::Real(number),
+            Value::Text(text) => Self::Text(text),
+            Value::Blob(bytes) => Self::Blob(bytes),
+        }
+    }
+}
+
+impl From<wit::Step> for Step {
+    fn from(step: wit::Step) -> Self {
+        Self { sql: step.sql, params: step.params.into_iter().map(Value::from).collect(), at_least: step.at_least }
+    }
+}
+
+impl From<Outcome> for wit::Outcome {
+    fn from(outcome: Outcome) -> Self {
+        Self { affected: outcome.affected, rows: outcome.rows.into_iter().map(to_row).collect() }
+    }
+}
+
+impl From<Error> for wit::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::UniqueViolation(key) => Self::UniqueViolation(key),
+            Error::Unmet(step) => Self::Unmet(step),
+            Error::Invalid(message) => Self::Invalid(message),
+            Error::Unavailable(message) => Self::Unavailable(message),
+            Error::Overloaded(message) => Self::Overloaded(message),
+            Error::Timeout(message) => Self::Timeout(message),
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Before the curtain rises: accounts, groups and connections. What is made here is what all members share.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use indicatif::ProgressBar;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use super::ledger::Ledger;
+use super::play::{Circle, Play, SLICE_MEMBERS};
+use crate::cli::Failure;
+use crate::cli::address::Address;
+use crate::cli::client::Client;
+use crate::cli::error::Error;
+use crate::cli::params::{ByGroup, ByName, Invite, Login, Registration, Resume};
+use crate::cli::wire::{Grant, Group, Int};
+
+/// Passwords are hashed slowly on purpose: more registrations at once only wait for each other.
+const REGISTRATIONS: usize = 8;
+const CONNECTIONS: usize = 32;
+/// What `groups.invite` takes at once.
+const INVITATIONS: usize = 500;
+/// How long a server may be too full during the preparations.
+const PATIENCE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// What the members share.
+#[derive(Debug)]
+pub(super) struct Stage {
+    pub(super) address: Address,
+    pub(super) run: String,
+    pub(super) play: Play,
+    pub(super) ledger: Ledger,
+    /// The user ids of the speakers.
+    pub(super) users: Vec<u64>,
+    pub(super) groups: Groups,
+    pub(super) progress: Progress,
+}
+
+/// How far all are together.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    pub(super) sent: AtomicU64,
+    pub(super) delivered: AtomicU64,
+    pub(super) finished: AtomicU64,
+}
+
+/// A group of the performance.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) id: u64,
+    /// Whether it is a large one: its messages have no place in an inbox.
+    pub(super) large: bool,
+}
+
+/// The group of all, and the small ones in order.
+#[derive(Debug)]
+pub(super) struct Groups {
+    all: Place,
+    slices: Vec<Place>,
+}
+
+impl Groups {
+    /// The group of a circle of a speaker.
+    pub(super) fn of(&self, speaker: usize, circle: Circle) -> &Place {
+        match circle {
+            Circle::All => &self.all,
+            Circle::Slice => self.slices.get(speaker / SLICE_MEMBERS).unwrap_or(&self.all),
+        }
+    }
+
+    /// How many small groups there are.
+    pub(super) fn slices(&self) -> usize {
+        self.slices.len()
+    }
+
+    /// The fan-out of the group of all and of the small ones, for the report.
+    pub(super) fn fan_out(&self) -> [String; 2] {
+        let name = |large| if large { "read" } else { "write" }.to_owned();
+        [name(self.all.large), name(self.slices.iter().any(|slice| slice.large))]
+    }
+}
+
+/// Makes an account for each speaker and logs in, a few at a time.
+pub(super) async fn register(
+    address: &Address,
+    run: &str,
+    speakers: usize,
+    bar: &ProgressBar,
+) -> Result<Vec<Grant>, Failure> {
+    // The accounts outlive the run: their passwords are not to be guessed from the names.
+    let secret = RandomState::new().hash_one(run);
+    let enter = |index: usize| async move {
+        let grant = enter(address, &format!("{run}-{index}"), &format!("{secret:016x}-{index}")).await;
+        bar.inc(1);
+        grant
+    };
+    Ok(stream::iter(0..speakers)
+        .map(enter)
+        .buffered(REGISTRATIONS)
+        .try_collect()
+        .await?)
+}
+
+async fn enter(address: &Address, name: &str, password: &str) -> Result<Grant, Error> {
+    let mut client = Client::connect(address).await?;
+    match patiently::<_, Int>(&mut client, "login.register", &Registration { name, password }).await {
+        // An attempt before this one was accepted, though its answer was an error.
+        Err(Error::Refused(refusal)) if refusal.code == "already_exists" => {}
+        other => {
+            other?;
+        }
+    }
+    let login = Login {
+        name,
+        password,
+        device: "replay",
+        device_class: "replay",
+    };
+    let grant = patiently(&mut client, "login.login", &login).await?;
+    client.close().await;
+    Ok(grant)
+}
+
+/// Makes the group of all and the small groups.
+pub(super) async fn gather(address: &Address, run: &str, play: &Play, grants: &[Grant]) -> Result<Groups, Failure> {
+    let all = group(address, &format!("{run} all"), grants).await?;
+    let mut slices = Vec::new();
+    for (index, slice) in play.slices().enumerate() {
+        let members = grants.get(slice).unwrap_or_default();
+        slices.push(group(address, &format!("{run} {index}"), members).await?);
+    }
+    Ok(Groups { all, slices })
+}
+
+/// The first of the members makes the group and invites the others.
+async fn group(address: &Address, name: &str, members: &[Grant]) -> Result<Place, Failure> {
+    let Some((owner, others)) = members.split_first() else {
+        return Err(Failure::other(format!("the group {name} has no members")));
+    };
+    let mut client = resume(address, &owner.token).await?;
+    let group: Group = patiently(&mut client, "groups.create", &ByName { name }).await?;
+    let users: Vec<Int> = others.iter().map(|grant| grant.user).collect();
+    for users in users.chunks(INVITATIONS) {
+        let added: Vec<Int> = patiently(&mut client, "groups.invite", &Invite { group: group.id, users }).await?;
+        if added.len() != users.len() {
+            return Err(Failure::other(format!(
+                "{} of {} were added to the group {name}",
+                added.len(),
+                users.len()
+            )));
+        }
+    }
+    let group: Group = patiently(&mut client, "groups.info", &ByGroup { group: group.id }).await?;
+    client.close().await;
+    if group.members as usize != members.len() {
+        return Err(Failure::other(format!(
+            "the group {name} has {} members of {}",
+            group.members,
+            members.len()
+        )));
+    }
+    Ok(Place {
+        id: group.id.0,
+        large: group.fan_out == "read",
+    })
+}
+
+/// Opens a connection for each speaker, so that all hear from the first line on.
+pub(super) async fn connect(address: &Address, grants: &[Grant]) -> Result<Vec<Client>, Failure> {
+    let open = |grant: &Grant| {
+        let token = grant.token.clone();
+        async move { resume(address, &token).await }
+    };
+    Ok(stream::iter(grants)
+        .map(open)
+        .buffered(CONNECTIONS)
+        .try_collect()
+        .await?)
+}
+
+/// A connection of the session of this token.
+pub(super) async fn resume(address: &Address, token: &str) -> Result<Client, Error> {
+    let mut client = Client::connect(address).await?;
+    let _: Value = client.call("connection.resume", &Resume { token }).await?;
+    Ok(client)
+}
+
+/// Calls, and calls again while the server is too full.
+async fn patiently<P: Serialize, R: DeserializeOwned>(
+    client: &mut Client,
+    method: &str,
+    params: &P,
+) -> Result<R, Error> {
+    let begun = Instant::now();
+    loop {
+        match client.call(method, params).await {
+            Err(Error::Refused(refusal)) if refusal.retryable && begun.elapsed() < PATIENCE => sleep(PAUSE).await,
+            other => return other,
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! A call of a client, from JSON to JSON, the same for both edges.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use wasmtime::component::Type;
+
+use super::error::EdgeError;
+use crate::deployments::Method;
+use crate::dispatch::Dispatch;
+use crate::fault::Fault;
+use crate::identity::Caller;
+use crate::{json, values};
+
+/// What a successful call gave.
+pub(super) struct Called {
+    /// The result as JSON.
+    pub(super) text: Vec<u8>,
+    /// The `token` of the result, where it is a record that has one.
+    pub(super) token: Option<String>,
+}
+
+/// Makes a call.
+pub(super) async fn call(
+    dispatch: &Dispatch,
+    function: &str,
+    method: &str,
+    params: Value,
+    caller: Option<Caller>,
+) -> Result<Called, EdgeError> {
+    let method = public(dispatch, function, method)?;
+    if method.takes_caller && caller.is_none() {
+        return Err(Fault::Unauthenticated.into());
+    }
+    let arguments = json::arguments(method.client_parameters(), params)?;
+    match dispatch.call(&method, caller, arguments).await? {
+        Ok(value) => {
+            let mut text = Vec::with_capacity(128);
+            match (&value, result_type(&method)) {
+                (Some(value), Some(ty)) => json::write(value, &ty, &mut text),
+                _ => text.extend_from_slice(b"null"),
+            }
+            let token = value.as_ref().and_then(|value| values::text(values::field(value, "token")?).map(str::to_owned));
+            Ok(Called { text, token })
+        }
+        Err(error) => Err(EdgeError::answered(error.as_ref())),
+    }
+}
+
+/// A private method is as unknown as one that is not there.
+fn public(dispatch: &Dispatch, function: &str, method: &str) -> Result<Arc<Method>, EdgeError> {
+    let found = dispatch.method(function, method).filter(|method| method.public).cloned();
+    let clip = |text: &str| text.chars().take(64).collect::<String>();
+    found.ok_or_else(|| Fault::UnknownMethod(format!("{}.{}", clip(function), clip(method))).into())
+}
+
+/// The type of what a method gives when all is well.
+pub(super) fn result_type(method: &Method) -> Option<Type> {
+    match &method.result {
+        Some(Type::Result(result)) => result.ok(),
+        other => other.clone(),
+    }
+}
+

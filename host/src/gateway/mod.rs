@@ -1,0 +1,209 @@
+//! The edge: sockets of clients, and HTTP.
+//!
+//! It turns frames into invokes and pushes into frames, and owns every live connection of the node. It
+//! knows functions by the names that clients give and by the few lifecycle calls that the manifest
+//! names; it never names a backend.
+
+mod calls;
+mod error;
+mod http;
+mod lifecycle;
+mod outbox;
+mod registry;
+mod rpc;
+mod socket;
+mod written;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
+
+use self::lifecycle::Lifecycle;
+use self::outbox::{Close, code};
+use self::registry::Registry;
+use self::written::Written;
+use crate::backends::Entry;
+use crate::capabilities::{Node, Push};
+use crate::config::{GatewaySettings, ms};
+use crate::deployments::LoadError;
+use crate::dispatch::Dispatch;
+
+/// The edge of this node.
+pub struct Gateway {
+    node: Arc<Node>,
+    dispatch: Arc<Dispatch>,
+    lifecycle: Lifecycle,
+    registry: Registry,
+    written: Written,
+    settings: GatewaySettings,
+    metrics: Metrics,
+    operator_token: String,
+    sockets: Arc<AtomicUsize>,
+    draining: watch::Receiver<bool>,
+    /// Held by every socket's task: when all are gone, the receiver below ends.
+    tasks: mpsc::Sender<()>,
+}
+
+/// The means to end a gateway.
+pub struct Drain {
+    start: watch::Sender<bool>,
+    /// Ends when no socket is left.
+    done: mpsc::Receiver<()>,
+}
+
+struct Metrics {
+    frames_in: metrics::Counter,
+    frames_out: metrics::Counter,
+    undecodable: metrics::Counter,
+    deliveries: metrics::Counter,
+}
+
+/// Counts a socket for as long as it is there.
+struct Guard {
+    sockets: Arc<AtomicUsize>,
+    _task: mpsc::Sender<()>,
+}
+
+impl Guard {
+    /// None when there are too many sockets.
+    fn enter(gateway: &Gateway) -> Option<Self> {
+        let before = gateway.sockets.fetch_add(1, Ordering::Relaxed);
+        let guard = Self { sockets: gateway.sockets.clone(), _task: gateway.tasks.clone() };
+        metrics::gauge!("mpim_gateway_sockets").increment(1.0);
+        (before < gateway.settings.connections_max).then_some(guard)
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.sockets.fetch_sub(1, Ordering::Relaxed);
+        metrics::gauge!("mpim_gateway_sockets").decrement(1.0);
+    }
+}
+
+/// How many pushes are taken from the queue at once.
+const PUSHES_AT_ONCE: u32 = 256;
+/// How long one wait for pushes lasts; the queue wakes it earlier.
+const PUSH_WAIT_MS: u32 = 1_000;
+/// The consumer group of a gateway at the queue of its node.
+const GROUP: &str = "gateway";
+
+impl Gateway {
+    /// A gateway over functions that are loaded. Fails when the manifest names methods that do not fit.
+    pub fn new(
+        node: Arc<Node>,
+        dispatch: Arc<Dispatch>,
+        settings: GatewaySettings,
+        operator_token: String,
+    ) -> Result<(Arc<Self>, Drain), LoadError> {
+        let (start, draining) = watch::channel(false);
+        let (tasks, done) = mpsc::channel(1);
+        let gateway = Self {
+            lifecycle: Lifecycle::new(dispatch.clone(), &settings)?,
+            registry: Registry::default(),
+            written: Written::default(),
+            metrics: Metrics {
+                frames_in: metrics::counter!("mpim_gateway_frames_in_total"),
+                frames_out: metrics::counter!("mpim_gateway_frames_out_total"),
+                undecodable: metrics::counter!("mpim_gateway_undecodable_pushes_total"),
+                deliveries: metrics::counter!("mpim_gateway_deliveries_total"),
+            },
+            sockets: Arc::default(),
+            node,
+            dispatch,
+            settings,
+            operator_token,
+            draining,
+            tasks,
+        };
+        Ok((Arc::new(gateway), Drain { start, done }))
+    }
+
+    /// Serves until draining begins; then takes no more connections. Sockets that are open go on.
+    pub async fn serve(self: Arc<Self>, listener: TcpListener) -> std::io::Result<()> {
+        self.lifecycle.sweep(&self.node.name, &[]).await;
+        let mut draining = self.draining.clone();
+        let router = http::router(self);
+        http::serve(listener, router, async move {
+            // An error means that nobody can start draining any more: the process ends.
+            let _ = draining.wait_for(|draining| *draining).await;
+        })
+        .await
+    }
+
+    /// Hands what is in the queue of this node to its connections, until dropped.
+    pub async fn fan_out(&self) {
+        let topic = Push::topic(&self.node.name);
+        loop {
+            match self.node.queue.receive(&topic, GROUP, PUSHES_AT_ONCE, PUSH_WAIT_MS).await {
+                Ok(entries) => {
+                    let ids: Vec<u64> = entries.iter().map(|entry| entry.id).collect();
+                    entries.iter().for_each(|entry| self.push(entry));
+                    if let Err(error) = self.node.queue.ack(&topic, GROUP, &ids).await {
+                        tracing::warn!(%error, "pushes were not acknowledged and may come again");
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the queue of this node cannot be read");
+                    tokio::time::sleep(ms(u64::from(PUSH_WAIT_MS))).await;
+                }
+            }
+        }
+    }
+
+    fn push(&self, entry: &Entry) {
+        match Push::decode(&entry.payload) {
+            Ok(Push::Notification { to, method, body }) => {
+                let delivered = self.registry.deliver(&to, &method, &body);
+                self.metrics.deliveries.increment(u64::try_from(delivered).unwrap_or(u64::MAX));
+            }
+            Ok(Push::Subscribe { users, topic }) => self.registry.subscribe(&users, &topic),
+            Ok(Push::Unsubscribe { users, topic }) => self.registry.unsubscribe(&users, &topic),
+            Err(error) => {
+                self.metrics.undecodable.increment(1);
+                tracing::error!(%error, id = entry.id, "a push cannot be read and is set aside");
+            }
+        }
+    }
+
+    /// Renews the leases of all connections again and again, until dropped.
+    pub async fn renew(&self) {
+        loop {
+            tokio::time::sleep(ms(self.settings.renew_every_ms)).await;
+            let connections = self.registry.all();
+            let ended = self.lifecycle.renewed(&connections).await;
+            self.registry.close(&ended, &Close::new(code::KICKED, "session-ended"));
+            // One that went while it was renewed has a lease again: it is told once more that it is gone.
+            for gone in connections.iter().filter(|connection| !self.registry.contains(connection.id)) {
+                self.lifecycle.closed(gone).await;
+            }
+        }
+    }
+
+    /// Reports which notifications sockets took, in batches, until dropped.
+    pub async fn report_written(&self) {
+        loop {
+            self.written.some().await;
+            tokio::time::sleep(ms(self.settings.written_every_ms)).await;
+            self.lifecycle.written(&self.written.take()).await;
+        }
+    }
+}
+
+impl Drain {
+    /// Closes every connection with a reason, after the call that it is in, and waits for them.
+    pub async fn drain(mut self, gateway: Arc<Gateway>) {
+        let within = ms(gateway.settings.drain_within_ms);
+        let registered = gateway.registry.all().len();
+        tracing::info!(connections = registered, "draining");
+        // Nobody listens when no socket was ever opened.
+        let _ = self.start.send(true);
+        drop(gateway);
+        if timeout(within, self.done.recv()).await.is_err() {
+            tracing::warn!("some connections did not drain in time");
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! One WebSocket connection, from its upgrade to its end: one task, small buffers.
+//!
+//! Requests of a connection are served one after the other, in the order in which they came, so a
+//! client that sends without waiting keeps its order; while one is served the socket is not read, and
+//! TCP holds the client back. What the server pushes is written meanwhile, all that waits with one flush.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
+use futures_util::SinkExt;
+use serde::Deserialize;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_tungstenite::tungstenite;
+
+use super::calls::{self, Called};
+use super::error::EdgeError;
+use super::outbox::{Bounds, Close, Outbox, Taken, code};
+use super::rpc::{self, Incoming, Request};
+use super::{Gateway, Guard};
+use crate::config::ms;
+use crate::identity::{Connection, Identity};
+
+/// How many frames are written with one flush.
+const WRITE_TOGETHER: usize = 256;
+
+/// A socket and what is known of it.
+pub(super) struct Socket {
+    gateway: Arc<Gateway>,
+    socket: WebSocket,
+    id: u64,
+    outbox: Arc<Outbox>,
+    connection: Option<Arc<Connection>>,
+    opened: Instant,
+    heard: Instant,
+    pinged: bool,
+    _guard: Guard,
+}
+
+type Serving = Pin<Box<dyn Future<Output = Served> + Send>>;
+
+/// What serving a frame came to.
+struct Served {
+    answer: Option<Utf8Bytes>,
+    /// The connection, when the frame logged it in.
+    connection: Option<Arc<Connection>>,
+}
+
+/// Why the loop goes on.
+enum Event {
+    Heard(Option<Result<Message, axum::Error>>),
+    Served(Served),
+    Ready,
+    Tick,
+    Draining,
+}
+
+impl Socket {
+    pub(super) fn new(gateway: Arc<Gateway>, socket: WebSocket, guard: Guard) -> Self {
+        let settings = &gateway.settings;
+        let bounds = Bounds { frames: settings.outbox_max_frames, bytes: settings.outbox_max_bytes };
+        Self {
+            id: gateway.node.ids.next(),
+            outbox: Arc::new(Outbox::new(bounds)),
+            socket,
+            connection: None,
+            opened: Instant::now(),
+            heard: Instant::now(),
+            pinged: false,
+            _guard: guard,
+            gateway,
+        }
+    }
+
+    /// Serves the connection until it ends. With an identity it is logged in from the start.
+    pub(super) async fn run(mut self, identity: Option<Identity>) {
+        let close = match identity {
+            Some(identity) => match bind(&self.gateway, self.id, &self.outbox, identity).await {
+                Ok(connection) => {
+                    self.connection = Some(connection);
+                    self.serve().await
+                }
+                Err(error) => Some(Close::new(code::POLICY, error.code)),
+            },
+            None => self.serve().await,
+        };
+        if let Some(connection) = self.connection.take() {
+            self.gateway.registry.remove(connection.id);
+            self.gateway.lifecycle.closed(&connection).await;
+        }
+        if let Some(close) = close {
+            let frame = CloseFrame { code: close.code, reason: clip(&close.reason).into() };
+            // The other side may be gone; the socket ends either way.
+            let _ = timeout(CLOSE_WITHIN, self.socket.send(Message::Close(Some(frame)))).await;
+            let _ = timeout(CLOSE_WITHIN, self.until_closed()).await;
+        }
+    }
+
+    /// The other side answers a close with its own; only then has it read what came before.
+    async fn until_closed(&mut self) {
+        while let Some(Ok(_)) = self.socket.recv().await {}
+    }
+
+    /// The loop. Gives why the server ends it; none when the client did.
+    async fn serve(&mut self) -> Option<Close> {
+        let mut serving: Option<Serving> = None;
+        let mut draining = self.gateway.draining.clone();
+        loop {
+            let (busy, tick) = (serving.is_some(), self.next_tick());
+            let event = tokio::select! {
+                served = current(&mut serving), if busy => Event::Served(served),
+                () = self.outbox.ready() => Event::Ready,
+                heard = self.socket.recv(), if !busy => Event::Heard(heard),
+                () = sleep_until(tick) => Event::Tick,
+                _ = draining.wait_for(|draining| *draining), if !busy => Event::Draining,
+            };
+            let outcome = match event {
+                Event::Served(served) => {
+                    serving = None;
+                    self.served(served).await
+                }
+                // A close waits for the answer of the call that may have caused it.
+                Event::Ready if busy && self.outbox.is_closing() => {
+                    let served = current(&mut serving).await;
+                    serving = None;
+                    match self.served(served).await {
+                        Ok(()) => self.write_waiting().await,
+                        end => end,
+                    }
+                }
+                Event::Ready => self.write_waiting().await,
+                Event::Heard(heard) => self.heard(heard, &mut serving),
+                Event::Tick => self.tick().await,
+                Event::Draining => Err(Some(Close::new(code::GOING_AWAY, "shutting-down"))),
+            };
+            if let Err(end) = outcome {
+                return end;
+            }
+        }
+    }
+
+    /// Takes a frame of the client.
+    fn heard(
+        &mut self,
+        heard: Option<Result<Message, axum::Error>>,
+        serving: &mut Option<Serving>,
+    ) -> Result<(), Option<Close>> {
+        self.heard = Instant::now();
+        self.pinged = false;
+        match heard {
+            None | Some(Ok(Message::Close(_))) => Err(None),
+            Some(Err(error)) => Err(unreadable(error)),
+            Some(Ok(Message::Binary(_))) => Err(Some(Close::new(code::UNSUPPORTED, "text-frames-only"))),
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(()),
+            Some(Ok(Message::Text(text))) => {
+                self.gateway.metrics.frames_in.increment(1);
+                let (gateway, id) = (self.gateway.clone(), self.id);
+                let (connection, outbox) = (self.connection.clone(), self.outbox.clone());
+                *serving = Some(Box::pin(serve_frame(gateway, id, outbox, connection, text)));
+                Ok(())
+            }
+        }
+    }
+
+    async fn served(&mut self, served: Served) -> Result<(), Option<Close>> {
+        if served.connection.is_some() {
+            self.connection = served.connection;
+        }
+        match served.answer {
+            Some(text) => self.write([Message::Text(text)]).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Writes what waits, and ends when the outbox says so.
+    async fn write_waiting(&mut self) -> Result<(), Option<Close>> {
+        let Taken { frames, close } = self.outbox.take(WRITE_TOGETHER);
+        if !frames.is_empty() {
+            let tracked: Vec<u64> = frames.iter().filter_map(|frame| frame.track).collect();
+            self.write(frames.into_iter().map(|frame| Message::Text(frame.text))).await?;
+            self.gateway.written.add(tracked);
+        }
+        close.map_or(Ok(()), |close| Err(Some(close)))
+    }
+
+    async fn write(&mut self, messages: impl IntoIterator<Item = Message>) -> Result<(), Option<Close>> {
+        let mut count = 0;
+        let work = async {
+            for message in messages {
+                self.socket.feed(message).await?;
+                count += 1;
+            }
+            self.socket.flush().await
+        };
+        match timeout(ms(self.gateway.settings.write_within_ms), work).await {
+            Ok(Ok(())) => {
+                self.gateway.metrics.frames_out.increment(count);
+                Ok(())
+            }
+            Ok(Err(_)) => Err(None),
+            Err(_) => Err(Some(Close::new(code::SLOW, "slow-consumer"))),
+        }
+    }
+
+    fn next_tick(&self) -> Instant {
+        let settings = &self.gateway.settings;
+        let silence = if self.pinged { settings.silence_max_ms } else { settings.ping_after_ms };
+        let tick = self.heard + ms(silence);
+        match self.connection {
+            Some(_) => tick,
+            None => tick.min(self.opened + ms(settings.login_within_ms)),
+        }
+    }
+
+    /// Pings a silent client, and gives up one that stays silent or does not log in.
+    async fn tick(&mut self) -> Result<(), Option<Close>> {
+        let settings = &self.gateway.settings;
+        if self.connection.is_none() && self.opened.elapsed() >= ms(settings.login_within_ms) {
+            return Err(Some(Close::new(code::POLICY, "not-logged-in")));
+        }
+        if self.heard.elapsed() >= ms(settings.silence_max_ms) {
+            return Err(Some(Close::new(code::SILENT, "heartbeat-lost")));
+        }
+        self.pinged = true;
+        self.write([Message::Ping(bytes::Bytes::new())]).await
+    }
+}
+
+/// The end of the call in flight; never, when there is none.
+async fn current(serving: &mut Option<Serving>) -> Served {
+    match serving {
+        Some(call) => call.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// How long the closing handshake may take.
+const CLOSE_WITHIN: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// A close reason has 123 bytes at most.
+fn clip(reason: &str) -> String {
+    reason.get(..reason.floor_char_boundary(123)).unwrap_or_default().to_owned()
+}
+
+/// What an unreadable frame is answered with.
+fn unreadable(error: axum::Error) -> Option<Close> {
+    match error.into_inner().downcast_ref::<tungstenite::Error>() {
+        Some(tungstenite::Error::Capacity(_)) => Some(Close::new(code::TOO_BIG, "frame-too-big")),
+        Some(tungstenite::Error::Utf8(_)) => Some(Close::new(code::NOT_UTF8, "not-utf-8")),
+        Some(tungstenite::Error::Protocol(_)) => Some(Close::new(code::PROTOCOL, "protocol-error")),
+        _ => None,
+    }
+}
+
+/// Serves the requests of one frame in their order.
+async fn serve_frame(
+    gateway: Arc<Gateway>,
+    id: u64,
+    outbox: Arc<Outbox>,
+    mut connection: Option<Arc<Connection>>,
+    text: Utf8Bytes,
+) -> Served {
+    let before = connection.is_some();
+    let incoming = Incoming::read(&text, gateway.settings.batch_max);
+    let mut answers = Vec::new();
+    for request in incoming.requests {
+        match request {
+            Ok(request) => {
+                let wants_answer = request.id.clone();
+                let outcome = serve_request(&gateway, id, &outbox, &mut connection, request).await;
+                if let Some(id) = wants_answer {
+                    answers.push(rpc::response(Some(&id), &outcome));
+                }
+            }
+            Err((id, error)) => answers.push(rpc::response(id.as_ref(), &Err(error))),
+        }
+    }
+    let text = match (incoming.batch, answers.is_empty()) {
+        (_, true) => None,
+        (false, _) => answers.pop(),
+        (true, _) => Some([b"[".as_slice(), &answers.join(&b','), b"]"].concat()),
+    };
+    Served {
+        answer: text.map(|text| Utf8Bytes::try_from(bytes::Bytes::from(text)).unwrap_or_default()),
+        connection: connection.filter(|_| !before),
+    }
+}
+
+async fn serve_request(
+    gateway: &Arc<Gateway>,
+    id: u64,
+    outbox: &Arc<Outbox>,
+    connection: &mut Option<Arc<Connection>>,
+    request: Request,
+) -> Result<Vec<u8>, EdgeError> {
+    let Request { function, method, params, .. } = request;
+    let resumes = function == "connection" && method == "resume";
+    let logs_in = gateway.lifecycle.is_login(&function, &method);
+    if (resumes || logs_in) && connection.is_some() {
+        return Err(EdgeError::permanent("invalid", "this connection is logged in already, open another one"));
+    }
+    if resumes {
+        let Resume { token } = serde_json::from_value(params)
+            .map_err(|error| EdgeError::permanent("invalid", format!("params: {error}")))?;
+        let identity = gateway.lifecycle.verify(&token).await?;
+        let bound = bind(gateway, id, outbox, identity).await?;
+        let text = welcome(&bound);
+        *connection = Some(bound);
+        return Ok(text);
+    }
+    let caller = connection.as_ref().map(|connection| connection.caller());
+    let Called { text, token } = calls::call(&gateway.dispatch, &function, &method, params, caller).await?;
+    if let (true, Some(token)) = (logs_in, token) {
+        let identity = gateway.lifecycle.verify(&token).await?;
+        *connection = Some(bind(gateway, id, outbox, identity).await?);
+    }
+    Ok(text)
+}
+
+/// The parameters of `connection.resume`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Resume {
+    token: String,
+}
+
+fn welcome(connection: &Connection) -> Vec<u8> {
+    let identity = &connection.identity;
+    let welcome = serde_json::json!({
+        "user": identity.user.to_string(),
+        "session": identity.session.to_string(),
+        "device": &*identity.device,
+        "device_class": &*identity.device_class,
+        "connection": connection.id.to_string(),
+    });
+    welcome.to_string().into_bytes()
+}
+
+/// Makes a socket the connection of an identity. It is registered here first, so that what is pushed
+/// to its node from then on reaches it; then the functions are told.
+async fn bind(gateway: &Gateway, id: u64, outbox: &Arc<Outbox>, identity: Identity) -> Result<Arc<Connection>, EdgeError> {
+    let connection = Arc::new(Connection { id, node: gateway.node.name.clone(), identity });
+    gateway.registry.insert(connection.clone(), outbox.clone());
+    match gateway.lifecycle.opened(&connection).await {
+        Ok(topics) => {
+            gateway.registry.subscribe_connection(id, topics);
+            Ok(connection)
+        }
+        Err(error) => {
+            gateway.registry.remove(id);
+            gateway.lifecycle.closed(&connection).await;
+            Err(error)
+        }
+    }
+}

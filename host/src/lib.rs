@@ -1,0 +1,38 @@
+//! mpim: an instant-messaging backend whose every capability is a WebAssembly component.
+//!
+//! This crate is the host. It owns sockets, storage, limits and measures, and runs the functions that a
+//! manifest names; it knows nothing of instant messaging but the few lifecycle calls of its gateway.
+//!
+//! Who may know whom, checked by a test:
+//!
+//! ```text
+//! server → gateway, admin, openapi → dispatch → deployments, sandboxes → engine, store
+//!                                    dispatch → capabilities → breakers, backends
+//! config, telemetry, fault, identity, json, values: leaves that anyone may use
+//! ```
+//!
+//! - `json` is the only module that turns WIT types into JSON and back.
+//! - `backends` never names Wasmtime; `gateway` never names a kind of backend.
+//! - `capabilities` never names the gateway: what is for clients goes into the queue of their node.
+
+pub mod admin;
+pub mod backends;
+pub mod breakers;
+pub mod bundle;
+pub mod capabilities;
+pub mod config;
+pub mod deployments;
+pub mod dispatch;
+pub mod docs;
+pub mod engine;
+pub mod fault;
+pub mod gateway;
+pub mod identity;
+pub mod json;
+pub mod manifest;
+pub mod openapi;
+pub mod sandboxes;
+pub mod server;
+pub mod store;
+pub mod telemetry;
+pub mod values;

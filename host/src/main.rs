@@ -1,0 +1,55 @@
+//! The `mpim` binary: reads the command line and runs the host or one of its clients.
+
+mod cli;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use mpim::manifest::Source;
+use mpim::server::{Options, Server, migrate_only};
+use mpim::{bundle, telemetry};
+
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let command = Cli::parse().command;
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.into()),
+    };
+    let code = runtime.block_on(async {
+        match command {
+            Command::Up(up) => up_until_interrupted(up).await.map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS),
+            Command::Migrate(migrate) => {
+                migrate_only(&migrate.data).map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS)
+            }
+            Command::Client(command) => cli::run_client(command).await,
+        }
+    });
+    // A client may leave a read of the terminal behind, which never ends.
+    runtime.shutdown_background();
+    code
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("mpim: {error:#}");
+    ExitCode::FAILURE
+}
+
+async fn up_until_interrupted(up: cli::Up) -> anyhow::Result<()> {
+    telemetry::start();
+    let source = up.app.map_or(Source::Bundled(bundle::FILES), Source::File);
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let server = Server::start(Options { listen: up.listen, data: up.data.clone(), source }).await?;
+    let url = format!("http://{}", server.address());
+    println!("mpim serves {url} with its data in {}", up.data.display());
+    println!("to chat, type in two other terminals:");
+    println!("  mpim chat --url {url} --user ann");
+    println!("  mpim chat --url {url} --user bob");
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        _ = terminate.recv() => {}
+    }
+    server.stop().await;
+    Ok(())
+}

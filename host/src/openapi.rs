@@ -1,0 +1,188 @@
+//! The OpenAPI 3.1 description of the HTTP edge, made from the types of the loaded components, so
+//! that it is true by construction; the words are those of their WIT.
+
+use serde_json::{Map, Value, json};
+use wasmtime::component::Type;
+
+use crate::deployments::{Interface, Method};
+use crate::dispatch::Dispatch;
+use crate::json::snake;
+
+/// The description as JSON text.
+pub fn document(dispatch: &Dispatch) -> String {
+    let mut document = Document::default();
+    let mut tags = Vec::new();
+    for function in dispatch.functions() {
+        for interface in &function.version.interfaces {
+            let methods = function.version.methods.iter().filter(|method| method.interface == interface.name);
+            let mut public = methods.filter(|method| method.public).peekable();
+            if public.peek().is_some() {
+                tags.push(json!({ "name": &*function.name, "description": interface.docs }));
+            }
+            public.for_each(|method| document.add(method, interface));
+        }
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "mpim",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Every public method of every function. The same methods are called over the WebSocket \
+                at /ws with JSON-RPC 2.0, as FUNCTION.METHOD and with the same JSON.",
+        },
+        "tags": tags,
+        "paths": document.paths,
+        "components": {
+            "schemas": document.schemas,
+            "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
+        },
+    })
+    .to_string()
+}
+
+#[derive(Default)]
+struct Document {
+    paths: Map<String, Value>,
+    schemas: Map<String, Value>,
+}
+
+impl Document {
+    fn add(&mut self, method: &Method, interface: &Interface) {
+        let (mut properties, mut required) = (Map::new(), Vec::new());
+        for (name, ty) in method.client_parameters() {
+            if !matches!(ty, Type::Option(_)) {
+                required.push(snake(name));
+            }
+            properties.insert(snake(name), self.schema(ty, interface));
+        }
+        let (result, fails) = match &method.result {
+            Some(Type::Result(result)) => (result.ok(), true),
+            other => (other.clone(), false),
+        };
+        let result = result.map_or(json!({ "type": "null" }), |ty| self.schema(&ty, interface));
+        let problem = self.problem();
+        let mut operation = json!({
+            "operationId": method.full_name(),
+            "tags": [&*method.function],
+            "description": method.docs,
+            "requestBody": {
+                "required": !required.is_empty(),
+                "content": { "application/json": { "schema": object(properties, required) } },
+            },
+            "responses": {
+                "200": { "description": "done", "content": { "application/json": { "schema": result } } },
+                "default": {
+                    "description": if fails { "refused or failed" } else { "failed" },
+                    "content": { "application/problem+json": { "schema": problem } },
+                },
+            },
+        });
+        if let (true, Some(operation)) = (method.takes_caller, operation.as_object_mut()) {
+            operation.insert("security".to_owned(), json!([{ "token": [] }]));
+        }
+        self.paths.insert(format!("/v1/{}/{}", method.function, method.name), json!({ "post": operation }));
+    }
+
+    fn problem(&mut self) -> Value {
+        self.schemas.entry("problem").or_insert_with(|| {
+            json!({
+                "description": "Problem details (RFC 9457) with a stable code.",
+                "type": "object",
+                "required": ["type", "title", "status", "detail", "code", "retryable"],
+                "properties": {
+                    "type": { "type": "string" },
+                    "title": { "type": "string" },
+                    "status": { "type": "integer" },
+                    "detail": { "type": "string" },
+                    "code": { "type": "string", "description": "In snake case, such as `not_found`." },
+                    "retryable": { "type": "boolean", "description": "Whether the same call may succeed later." },
+                },
+            })
+        });
+        json!({ "$ref": "#/components/schemas/problem" })
+    }
+
+    /// The schema of a type; a record, variant, enum or flags that has a name is referred to by it.
+    fn schema(&mut self, ty: &Type, interface: &Interface) -> Value {
+        let nameable = matches!(ty, Type::Record(_) | Type::Variant(_) | Type::Enum(_) | Type::Flags(_));
+        let named = interface.types.iter().find(|(_, named)| nameable && named == ty);
+        let Some((name, _)) = named else { return self.inline(ty, interface) };
+        // Two interfaces may give one name to different types.
+        let key = format!("{}.{}", short(&interface.name), snake(name));
+        if !self.schemas.contains_key(&key) {
+            self.schemas.insert(key.clone(), Value::Null);
+            let schema = self.inline(ty, interface);
+            self.schemas.insert(key.clone(), schema);
+        }
+        json!({ "$ref": format!("#/components/schemas/{key}") })
+    }
+
+    fn inline(&mut self, ty: &Type, interface: &Interface) -> Value {
+        match ty {
+            Type::Bool => json!({ "type": "boolean" }),
+            Type::S8 => json!({ "type": "integer", "minimum": i8::MIN, "maximum": i8::MAX }),
+            Type::U8 => json!({ "type": "integer", "minimum": 0, "maximum": u8::MAX }),
+            Type::S16 => json!({ "type": "integer", "minimum": i16::MIN, "maximum": i16::MAX }),
+            Type::U16 => json!({ "type": "integer", "minimum": 0, "maximum": u16::MAX }),
+            Type::S32 => json!({ "type": "integer", "minimum": i32::MIN, "maximum": i32::MAX }),
+            Type::U32 => json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX }),
+            Type::S64 => json!({ "type": "string", "pattern": "^-?[0-9]+$", "format": "int64" }),
+            Type::U64 => json!({ "type": "string", "pattern": "^[0-9]+$", "format": "uint64" }),
+            Type::Float32 | Type::Float64 => json!({ "type": "number" }),
+            Type::Char => json!({ "type": "string", "minLength": 1, "maxLength": 1 }),
+            Type::String => json!({ "type": "string" }),
+            Type::List(list) if list.ty() == Type::U8 => json!({ "type": "string", "contentEncoding": "base64" }),
+            Type::List(list) => json!({ "type": "array", "items": self.schema(&list.ty(), interface) }),
+            Type::Tuple(tuple) => {
+                let items: Vec<_> = tuple.types().map(|ty| self.schema(&ty, interface)).collect();
+                json!({ "type": "array", "prefixItems": items, "minItems": items.len(), "maxItems": items.len() })
+            }
+            Type::Record(record) => {
+                let (mut properties, mut required) = (Map::new(), Vec::new());
+                for field in record.fields() {
+                    if !matches!(field.ty, Type::Option(_)) {
+                        required.push(snake(field.name));
+                    }
+                    properties.insert(snake(field.name), self.schema(&field.ty, interface));
+                }
+                object(properties, required)
+            }
+            Type::Enum(names) => json!({ "type": "string", "enum": names.names().map(snake).collect::<Vec<_>>() }),
+            Type::Flags(names) => {
+                let names: Vec<_> = names.names().map(snake).collect();
+                json!({ "type": "array", "uniqueItems": true, "items": { "type": "string", "enum": names } })
+            }
+            Type::Option(option) => self.schema(&option.ty(), interface),
+            Type::Variant(variant) => {
+                let cases: Vec<_> = variant.cases().map(|case| self.case(case.name, case.ty.as_ref(), interface)).collect();
+                json!({ "oneOf": cases })
+            }
+            Type::Result(result) => {
+                let ok = self.case("ok", result.ok().as_ref(), interface);
+                let err = self.case("err", result.err().as_ref(), interface);
+                json!({ "oneOf": [ok, err] })
+            }
+            _ => json!({ "not": {}, "description": "cannot be sent as JSON" }),
+        }
+    }
+
+    fn case(&mut self, name: &str, payload: Option<&Type>, interface: &Interface) -> Value {
+        match payload {
+            None => json!({ "const": snake(name) }),
+            Some(ty) => {
+                let schema = self.schema(ty, interface);
+                object(Map::from_iter([(snake(name), schema)]), vec![snake(name)])
+            }
+        }
+    }
+}
+
+fn object(properties: Map<String, Value>, required: Vec<String>) -> Value {
+    json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
+}
+
+/// `mpim:im/send@0.1.0` as `send`.
+fn short(interface: &str) -> String {
+    let plain = crate::deployments::unversioned(interface);
+    snake(plain.rsplit('/').next().unwrap_or(plain))
+}

@@ -1,0 +1,87 @@
+//! The project's own build commands: `cargo xtask COMMAND`. A component is built for WebAssembly and the host for
+//! this machine; cargo builds either, and this ties them together. It refuses to know what is built.
+
+mod bundle;
+mod cargo;
+mod components;
+mod section;
+mod workspace;
+
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
+
+use workspace::{Failure, Workspace};
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  components      build the components into target/components, with the text of their WIT
+  bundle          components, and the folder that the binary is built around: target/bundle
+  build           bundle, and the binary: target/release/mpim
+  up [ARGS]       build, and start it: mpim up ARGS
+  test [ARGS]     build, the guests that the tests run, and the tests of the workspace: cargo test ARGS
+
+exit codes: 0 done, 1 failed, 2 wrong usage";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (command, rest) = match arguments.split_first() {
+        Some((command, rest)) => (command.as_str(), rest.strip_prefix(&["--".to_owned()]).unwrap_or(rest)),
+        None => ("", arguments.as_slice()),
+    };
+    let done = match command {
+        "components" => components(),
+        "bundle" => bundle().map(|_| ()),
+        "build" => build().map(|_| ()),
+        "up" => up(rest),
+        "test" => test(rest),
+        "help" | "--help" | "-h" => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn components() -> Result<(), Failure> {
+    components::build(&Workspace::here()?)
+}
+
+fn bundle() -> Result<Workspace, Failure> {
+    let workspace = Workspace::here()?;
+    components::build(&workspace)?;
+    bundle::lay_out(&workspace)?;
+    Ok(workspace)
+}
+
+fn build() -> Result<Workspace, Failure> {
+    let workspace = bundle()?;
+    cargo::run(&workspace, &["build", "--release", "--package", "mpim"])?;
+    Ok(workspace)
+}
+
+/// The server takes the place of this process, so that signals reach it.
+fn up(arguments: &[String]) -> Result<(), Failure> {
+    let workspace = build()?;
+    let binary = workspace.artefacts().join("release/mpim");
+    let error = Command::new(&binary).arg("up").args(arguments).exec();
+    Err(Failure::of(&binary, &error))
+}
+
+fn test(arguments: &[String]) -> Result<(), Failure> {
+    let workspace = build()?;
+    components::build_fixtures(&workspace)?;
+    let mut all = vec!["test", "--release", "--workspace"];
+    all.extend(arguments.iter().map(String::as_str));
+    cargo::run(&workspace, &all)
+}
