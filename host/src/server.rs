@@ -113,7 +113,7 @@ impl Server {
     /// storage is closed.
     pub async fn stop(self) {
         let Self { gateway, drain, mut tasks, node, .. } = self;
-        drain.drain(gateway).await;
+        drain.drain(&gateway).await;
         tasks.shutdown().await;
         drop(node);
     }

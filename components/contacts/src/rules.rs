@@ -47,7 +47,6 @@ pub(crate) fn mirrored(state: ContactState) -> ContactState {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
     use super::*;
 

@@ -1,5 +1,4 @@
 //! The component against the real schema, in-process: what each method does to the store and whom it tells.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 #[path = "../../groups/tests/support/host.rs"]
 mod host;

@@ -149,7 +149,6 @@ fn target_role(target: Option<Role>) -> Result<Role, Error> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
     use super::*;
     use guest::ErrorCode;

@@ -102,7 +102,6 @@ pub(crate) fn ended_connections(connections: &[Connection], live_sessions: &Hash
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
     use super::*;
 

@@ -1,5 +1,4 @@
 //! The component against a store in memory, with the schema of the project.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 mod service;
 

@@ -1,5 +1,4 @@
 //! The component against a metadata store in memory.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};

@@ -12,9 +12,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-/// How many frames of a sequence wait for a missing one; a pull brings what is beyond.
-const HELD_FRAMES: usize = 256;
-
 /// One of the gap-free sequences that a device follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Source {
@@ -51,6 +48,7 @@ pub(crate) struct Pull {
 pub(crate) struct Inbox<T> {
     tracks: HashMap<Source, Track<T>>,
     hold: Duration,
+    held_frames: usize,
     /// Whether any sequence may need a pull: keeps [`Inbox::due`] cheap when all is well.
     behind: bool,
 }
@@ -71,11 +69,13 @@ struct Track<T> {
 }
 
 impl<T> Inbox<T> {
-    /// A device that follows nothing yet and holds frames for this long before it pulls.
-    pub(crate) fn new(hold: Duration) -> Self {
+    /// A device that follows nothing yet. It holds frames for this long before it pulls, and of each sequence so
+    /// many: a pull brings what is beyond.
+    pub(crate) fn new(hold: Duration, held_frames: usize) -> Self {
         Self {
             tracks: HashMap::new(),
             hold,
+            held_frames,
             behind: false,
         }
     }
@@ -119,13 +119,14 @@ impl<T> Inbox<T> {
 
     fn take(&mut self, source: Source, seq: u64, item: Option<T>, now: Instant, shown: &mut Vec<T>) -> Fed {
         let track = self.tracks.entry(source).or_default();
-        let fed = track.take(seq, item, now, shown);
+        let fed = track.take(seq, item, self.held_frames, now, shown);
         self.behind |= track.behind_since.is_some() || track.urgent;
         fed
     }
 
-    /// Takes a page of a pull: the entries by place, and the place to pull from next. When the page says that
-    /// there is more, the caller pulls on from there. Gives how many entries had not been held or shown before.
+    /// Takes a page of a pull: the entries by place, and the place to pull from next. Gives how many entries had not
+    /// been held or shown before. When the page says that there is more, the caller pulls on, from the place of
+    /// the sequence: what was held may have brought it further than the page.
     pub(crate) fn page(
         &mut self,
         source: Source,
@@ -198,29 +199,29 @@ impl<T> Track<T> {
         !self.pulling && (self.urgent || waited)
     }
 
-    fn take(&mut self, seq: u64, item: Option<T>, now: Instant, shown: &mut Vec<T>) -> Fed {
+    fn take(&mut self, seq: u64, item: Option<T>, most: usize, now: Instant, shown: &mut Vec<T>) -> Fed {
         let Some(place) = self.place else {
             self.urgent |= !self.pulling;
-            return self.hold(seq, item);
+            return self.hold(seq, item, most);
         };
         if seq <= place {
             return Fed::Duplicate;
         }
         if seq - place > 1 {
             self.behind_since.get_or_insert(now);
-            return self.hold(seq, item);
+            return self.hold(seq, item, most);
         }
         shown.extend(item);
         self.advance(seq, now, shown);
         Fed::Shown
     }
 
-    fn hold(&mut self, seq: u64, item: Option<T>) -> Fed {
+    fn hold(&mut self, seq: u64, item: Option<T>, most: usize) -> Fed {
         self.latest = self.latest.max(seq);
         if self.held.contains_key(&seq) {
             return Fed::Duplicate;
         }
-        if self.held.len() >= HELD_FRAMES {
+        if self.held.len() >= most {
             self.urgent |= !self.pulling;
             return Fed::Gap;
         }
@@ -281,13 +282,14 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::{Fed, HELD_FRAMES, Inbox, Pull, Source};
+    use super::{Fed, Inbox, Pull, Source};
 
     const HOLD: Duration = Duration::from_millis(50);
+    const HELD: usize = 16;
     const INBOX: Source = Source::Inbox;
 
     fn inbox() -> Inbox<u64> {
-        let mut inbox = Inbox::new(HOLD);
+        let mut inbox = Inbox::new(HOLD, HELD);
         inbox.follow(INBOX, 0);
         inbox
     }
@@ -349,7 +351,7 @@ mod tests {
 
     #[test]
     fn the_first_page_tells_the_place_and_drops_what_was_shown_before() {
-        let (mut inbox, now, mut shown) = (Inbox::new(HOLD), Instant::now(), Vec::new());
+        let (mut inbox, now, mut shown) = (Inbox::new(HOLD, HELD), Instant::now(), Vec::new());
         inbox.follow_unknown(INBOX);
         assert_eq!(
             inbox.feed(INBOX, 7, 7, now, &mut shown),
@@ -371,7 +373,7 @@ mod tests {
     #[test]
     fn what_was_not_held_is_pulled_even_when_nothing_follows() {
         let (mut inbox, now, mut shown) = (inbox(), Instant::now(), Vec::new());
-        let last = HELD_FRAMES as u64 + 2;
+        let last = HELD as u64 + 2;
         for seq in 2..last {
             assert_eq!(inbox.feed(INBOX, seq, seq, now, &mut shown), Fed::Held);
         }
@@ -464,7 +466,7 @@ mod tests {
 
     impl Device {
         fn new(length: u64, own: BTreeSet<u64>, start: u64, known: bool) -> Self {
-            let mut inbox = Inbox::new(HOLD);
+            let mut inbox = Inbox::new(HOLD, HELD);
             match known {
                 true => inbox.follow(INBOX, start),
                 false => inbox.follow_unknown(INBOX),
@@ -505,10 +507,10 @@ mod tests {
                         .map(|seq| (seq, seq));
                     let more = next < self.length;
                     self.inbox.page(INBOX, entries, next, more, self.now, &mut self.shown);
-                    since = next;
                     if !more {
                         break;
                     }
+                    since = self.inbox.place(INBOX).unwrap_or(next);
                 }
             }
         }

@@ -49,14 +49,11 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// What `mpim` can be asked to do.
+/// What `mpim` can be asked to do. The help of a command is what is said of its arguments.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Starts a server.
     Up(Up),
-    /// Brings the database to the newest schema.
     Migrate(Migrate),
-    /// Talks to a server.
     #[command(flatten)]
     Client(ClientCommand),
 }
@@ -64,13 +61,9 @@ pub(crate) enum Command {
 /// The commands that talk to a running server.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ClientCommand {
-    /// Chats on the terminal.
     Chat(chat::Chat),
-    /// Calls one method.
     Call(call::Call),
-    /// Lists what a server runs.
     Functions(functions::Functions),
-    /// Performs a conversation of many at full speed and checks that everybody received everything.
     Replay(replay::Replay),
 }
 

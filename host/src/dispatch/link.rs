@@ -230,9 +230,29 @@ async fn nested(
         *first = caller.to_val(ty).ok_or_else(unknown)?;
     }
     let context = Context { depth: context.depth + 1, ..context };
-    // Boxed, since an invoke may contain an invoke.
-    let call: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(dispatch.invoke(&method, arguments, context));
-    call.await
+    // In a task of its own: Wasmtime runs one store at a time within one poll. Given up with its caller.
+    let call = tokio::spawn(async move { dispatch.invoke(&method, arguments, context).await });
+    match AbortOnDrop(call).await {
+        Ok(outcome) => outcome,
+        Err(error) => Err(Fault::Trapped(error.to_string())),
+    }
+}
+
+/// A task that ends with whoever waits for it.
+struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
+
+impl<T> Future for AbortOnDrop<T> {
+    type Output = Result<T, tokio::task::JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut std::task::Context<'_>) -> std::task::Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(context)
+    }
+}
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 fn find(dispatch: &Dispatch, function: &str, interface: &str, name: &str) -> Option<Arc<Method>> {

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
 use self::lifecycle::Lifecycle;
@@ -41,17 +41,13 @@ pub struct Gateway {
     settings: GatewaySettings,
     metrics: Metrics,
     operator_token: String,
-    sockets: Arc<AtomicUsize>,
+    sockets: Arc<Sockets>,
     draining: watch::Receiver<bool>,
-    /// Held by every socket's task: when all are gone, the receiver below ends.
-    tasks: mpsc::Sender<()>,
 }
 
 /// The means to end a gateway.
 pub struct Drain {
     start: watch::Sender<bool>,
-    /// Ends when no socket is left.
-    done: mpsc::Receiver<()>,
 }
 
 struct Metrics {
@@ -61,17 +57,34 @@ struct Metrics {
     deliveries: metrics::Counter,
 }
 
-/// Counts a socket for as long as it is there.
-struct Guard {
-    sockets: Arc<AtomicUsize>,
-    _task: mpsc::Sender<()>,
+/// How many sockets there are.
+#[derive(Default)]
+struct Sockets {
+    count: AtomicUsize,
+    closed: Notify,
 }
+
+impl Sockets {
+    /// Waits until there is none.
+    async fn none(&self) {
+        loop {
+            let closed = self.closed.notified();
+            if self.count.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            closed.await;
+        }
+    }
+}
+
+/// Counts a socket for as long as it is there.
+struct Guard(Arc<Sockets>);
 
 impl Guard {
     /// None when there are too many sockets.
     fn enter(gateway: &Gateway) -> Option<Self> {
-        let before = gateway.sockets.fetch_add(1, Ordering::Relaxed);
-        let guard = Self { sockets: gateway.sockets.clone(), _task: gateway.tasks.clone() };
+        let before = gateway.sockets.count.fetch_add(1, Ordering::AcqRel);
+        let guard = Self(gateway.sockets.clone());
         metrics::gauge!("mpim_gateway_sockets").increment(1.0);
         (before < gateway.settings.connections_max).then_some(guard)
     }
@@ -79,7 +92,8 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.sockets.fetch_sub(1, Ordering::Relaxed);
+        self.0.count.fetch_sub(1, Ordering::AcqRel);
+        self.0.closed.notify_waiters();
         metrics::gauge!("mpim_gateway_sockets").decrement(1.0);
     }
 }
@@ -100,7 +114,6 @@ impl Gateway {
         operator_token: String,
     ) -> Result<(Arc<Self>, Drain), LoadError> {
         let (start, draining) = watch::channel(false);
-        let (tasks, done) = mpsc::channel(1);
         let gateway = Self {
             lifecycle: Lifecycle::new(dispatch.clone(), &settings)?,
             registry: Registry::default(),
@@ -117,9 +130,8 @@ impl Gateway {
             settings,
             operator_token,
             draining,
-            tasks,
         };
-        Ok((Arc::new(gateway), Drain { start, done }))
+        Ok((Arc::new(gateway), Drain { start }))
     }
 
     /// Serves until draining begins; then takes no more connections. Sockets that are open go on.
@@ -195,14 +207,13 @@ impl Gateway {
 
 impl Drain {
     /// Closes every connection with a reason, after the call that it is in, and waits for them.
-    pub async fn drain(mut self, gateway: Arc<Gateway>) {
+    pub async fn drain(self, gateway: &Gateway) {
         let within = ms(gateway.settings.drain_within_ms);
         let registered = gateway.registry.all().len();
         tracing::info!(connections = registered, "draining");
         // Nobody listens when no socket was ever opened.
         let _ = self.start.send(true);
-        drop(gateway);
-        if timeout(within, self.done.recv()).await.is_err() {
+        if timeout(within, gateway.sockets.none()).await.is_err() {
             tracing::warn!("some connections did not drain in time");
         }
     }

@@ -152,7 +152,7 @@ impl Session {
         let mut shown = Vec::new();
         self.inbox.page(source, entries, next, more, Instant::now(), &mut shown);
         self.show(shown)?;
-        Ok(more.then_some(next))
+        Ok(if more { self.inbox.place(source) } else { None })
     }
 
     fn said(&self, message: &Message<'_>) -> Said {

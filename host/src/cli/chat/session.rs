@@ -24,6 +24,7 @@ use crate::cli::{Exit, Failure};
 
 /// How long a frame waits for a missing one before that is pulled.
 const HOLD: Duration = Duration::from_millis(50);
+const HELD_FRAMES: usize = 256;
 /// How often the session looks for pulls and acknowledgements that are due.
 const ROUND: Duration = Duration::from_millis(50);
 /// After so long without a frame, a pull finds whether one was lost.
@@ -105,7 +106,7 @@ impl Session {
     pub(super) fn new(address: Address, client: Client, grant: Grant, name: &str, screen: Screen) -> Self {
         let mut names = Names::default();
         names.learn(grant.user.0, name);
-        let mut inbox = Inbox::new(HOLD);
+        let mut inbox = Inbox::new(HOLD, HELD_FRAMES);
         inbox.follow_unknown(Source::Inbox);
         let started = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)

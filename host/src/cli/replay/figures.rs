@@ -207,7 +207,7 @@ impl Report {
         )?;
         writeln!(
             out,
-            "latency    p50 {} ms, p99 {} ms, max {} ms, from sending to the frame at the receiver",
+            "latency    p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms, from sending to the frame at the receiver",
             self.latency_p50_ms, self.latency_p99_ms, self.latency_max_ms
         )?;
         writeln!(

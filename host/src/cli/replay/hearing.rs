@@ -134,7 +134,7 @@ impl Member {
         if more {
             self.more.push(Pull {
                 source,
-                since: Some(next),
+                since: self.inbox.place(source),
             });
         }
         self.show(shown, now);

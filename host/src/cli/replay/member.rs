@@ -24,6 +24,8 @@ const WINDOW: usize = 8;
 const TICK: Duration = Duration::from_millis(100);
 /// How long a frame waits for a missing one before that is pulled.
 const HOLD: Duration = Duration::from_millis(200);
+/// Plenty, for what is held is small: under load a pull takes long and much is pushed meanwhile.
+const HELD_FRAMES: usize = 4096;
 /// After so long without a frame, a pull finds whether one was lost.
 const SILENCE: Duration = Duration::from_secs(3);
 pub(super) const BACKOFF_FIRST: Duration = Duration::from_millis(20);
@@ -104,7 +106,7 @@ pub(super) struct Leaving {
 impl Member {
     /// A member that has heard nothing yet.
     pub(super) fn new(stage: Arc<Stage>, index: usize, token: String, drops: impl Fn(usize) -> bool) -> Self {
-        let mut inbox = Inbox::new(HOLD);
+        let mut inbox = Inbox::new(HOLD, HELD_FRAMES);
         inbox.follow(Source::Inbox, 0);
         for circle in Circle::BOTH {
             let place = stage.groups.of(index, circle);

@@ -1,0 +1,68 @@
+//! Requests over HTTP.
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::Request;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpStream;
+
+use super::{Node, within};
+
+/// A response.
+#[derive(Debug)]
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    /// The media type.
+    pub content_type: String,
+    /// The body.
+    pub text: String,
+}
+
+impl Response {
+    /// The body as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+}
+
+/// Calls a method.
+pub async fn call(node: &Node, function: &str, method: &str, body: impl Into<Bytes>, token: Option<&str>) -> Response {
+    request(node, "POST", &format!("/v1/{function}/{method}"), body, token).await
+}
+
+/// Asks for a path.
+pub async fn get(node: &Node, path: &str, token: Option<&str>) -> Response {
+    request(node, "GET", path, Bytes::new(), token).await
+}
+
+/// Sends a request on a connection of its own.
+pub async fn request(node: &Node, method: &str, path: &str, body: impl Into<Bytes>, token: Option<&str>) -> Response {
+    let address = node.url.strip_prefix("http://").expect("an http address");
+    let mut request = Request::builder().method(method).uri(path).header("host", address);
+    if method == "POST" {
+        request = request.header("content-type", "application/json");
+    }
+    if let Some(token) = token {
+        request = request.header("authorization", format!("Bearer {token}"));
+    }
+    let request = request.body(Full::new(body.into())).expect("a request");
+    within("an HTTP request", async {
+        let stream = TcpStream::connect(address).await.expect("connected");
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.expect("HTTP");
+        let connection = tokio::spawn(connection);
+        let response = sender.send_request(request).await.expect("a response");
+        let status = response.status().as_u16();
+        let content_type = response.headers().get("content-type").map(|value| value.to_str().expect("text").to_owned());
+        let text = response.into_body().collect().await.expect("a body").to_bytes();
+        connection.abort();
+        Response {
+            status,
+            content_type: content_type.unwrap_or_default(),
+            text: String::from_utf8(text.to_vec()).expect("UTF-8"),
+        }
+    })
+    .await
+}

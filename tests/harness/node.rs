@@ -1,0 +1,177 @@
+//! A node: a process, its port, its folder.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use super::Manifest;
+
+/// A folder that is removed when it is dropped.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// An empty folder.
+    pub fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("mpim-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path).expect("a temporary folder");
+        Self(path)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A running node.
+pub struct Node {
+    child: Child,
+    /// `http://127.0.0.1:PORT`.
+    pub url: String,
+    /// Its manifest and its data.
+    pub folder: Arc<Folder>,
+    log: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+/// The binary under test.
+pub fn mpim() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mpim"));
+    command.env("MPIM_LOG", "warn").env_remove("RUST_BACKTRACE");
+    command
+}
+
+impl Node {
+    /// Starts the project's application.
+    pub fn start() -> Self {
+        Self::with(&Manifest::default())
+    }
+
+    /// Starts an application.
+    pub fn with(manifest: &Manifest) -> Self {
+        Self::in_folder(manifest, Arc::new(Folder::new()))
+    }
+
+    /// Starts an application on the data of a folder.
+    pub fn in_folder(manifest: &Manifest, folder: Arc<Folder>) -> Self {
+        Self::try_in_folder(manifest, folder).unwrap_or_else(|log| panic!("the node did not start:\n{log}"))
+    }
+
+    /// Starts an application; what it says when it does not start is the error.
+    pub fn try_in_folder(manifest: &Manifest, folder: Arc<Folder>) -> Result<Self, String> {
+        let file = folder.path().join("spin.toml");
+        std::fs::write(&file, manifest.text()).expect("the manifest is written");
+        share_compiled(folder.path());
+        let mut command = mpim();
+        command.args(["up", "--listen", "127.0.0.1:0", "--data"]).arg(folder.path().join("data"));
+        command.arg("--app").arg(&file).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the binary runs");
+        let (log, reader) = gather(child.stderr.take().expect("piped"));
+        let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
+        let mut line = String::new();
+        // Ends with the first line, or with the process.
+        let _ = stdout.read_line(&mut line);
+        let url = line.split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned);
+        let Some(url) = url else {
+            let _ = child.wait();
+            let _ = reader.join();
+            let said = log.lock().expect("not poisoned").clone();
+            return Err(format!("{line}{said}"));
+        };
+        std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
+        Ok(Self { child, url, folder, log, reader: Some(reader) })
+    }
+
+    /// The end of the process, without warning: `kill -9`. Gives its folder.
+    pub fn kill(mut self) -> Arc<Folder> {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("gone");
+        self.folder.clone()
+    }
+
+    /// Asks the process to end, and waits. Gives its exit code.
+    pub fn stop(mut self) -> Option<i32> {
+        self.terminate();
+        self.child.wait().expect("gone").code()
+    }
+
+    /// Asks the process to end.
+    pub fn terminate(&self) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill runs").success());
+    }
+
+    /// Whether the process is still there.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("a child").is_none()
+    }
+
+    /// What the process has logged until now.
+    pub fn log(&self) -> String {
+        self.log.lock().expect("not poisoned").clone()
+    }
+
+    /// Resident memory in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("running");
+        let line = status.lines().find(|line| line.starts_with("VmRSS")).expect("has memory");
+        line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
+    }
+
+    /// The token of the operator.
+    pub fn operator_token(&self) -> String {
+        let path = self.folder.path().join("data/operator.token");
+        std::fs::read_to_string(path).expect("made at the start").trim().to_owned()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.join();
+        }
+        if std::thread::panicking() {
+            eprintln!("the node had logged:\n{}", self.log());
+        }
+    }
+}
+
+/// All nodes of the tests share their compiled components: each is compiled once.
+fn share_compiled(folder: &Path) {
+    use std::os::unix::fs::DirBuilderExt;
+    let shared = super::manifest::root().join("target/tests-cache");
+    let mut private = std::fs::DirBuilder::new();
+    private.recursive(true).mode(0o700);
+    private.create(&shared).expect("the shared cache");
+    private.create(folder.join("data")).expect("the data folder");
+    let link = folder.join("data/cache");
+    if !link.exists() {
+        std::os::unix::fs::symlink(shared, link).expect("linked");
+    }
+}
+
+fn gather(mut stream: impl Read + Send + 'static) -> (Arc<Mutex<String>>, JoinHandle<()>) {
+    let log = Arc::new(Mutex::new(String::new()));
+    let sink = log.clone();
+    let reader = std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(count @ 1..) = stream.read(&mut buffer) {
+            let text = String::from_utf8_lossy(buffer.get(..count).unwrap_or_default()).into_owned();
+            sink.lock().expect("not poisoned").push_str(&text);
+        }
+    });
+    (log, reader)
+}

@@ -1,0 +1,14 @@
+//! Stories of mpim, told with a real node, real sockets and real files.
+#![expect(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says what must hold by failing where it does not"
+)]
+
+mod architecture;
+mod chat;
+mod harness;
