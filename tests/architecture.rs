@@ -26,8 +26,20 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "dispatch",
         &[
-            "backends", "breakers", "capabilities", "config", "deployments", "docs", "engine", "fault", "identity", "json",
-            "manifest", "sandboxes", "store", "values",
+            "backends",
+            "breakers",
+            "capabilities",
+            "config",
+            "deployments",
+            "docs",
+            "engine",
+            "fault",
+            "identity",
+            "json",
+            "manifest",
+            "sandboxes",
+            "store",
+            "values",
         ],
     ),
     ("openapi", &["deployments", "dispatch", "json"]),
@@ -35,14 +47,32 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "gateway",
         &[
-            "admin", "backends", "capabilities", "config", "deployments", "dispatch", "fault", "identity", "json", "openapi",
-            "telemetry", "values",
+            "admin",
+            "backends",
+            "capabilities",
+            "config",
+            "deployments",
+            "dispatch",
+            "fault",
+            "identity",
+            "json",
+            "openapi",
+            "telemetry",
+            "values",
         ],
     ),
     (
         "server",
         &[
-            "backends", "breakers", "capabilities", "config", "deployments", "dispatch", "engine", "gateway", "manifest",
+            "backends",
+            "breakers",
+            "capabilities",
+            "config",
+            "deployments",
+            "dispatch",
+            "engine",
+            "gateway",
+            "manifest",
             "telemetry",
         ],
     ),
@@ -60,7 +90,13 @@ fn modules() -> BTreeMap<String, String> {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let relative = path.strip_prefix(&source).expect("below");
-                let first = relative.components().next().expect("not empty").as_os_str().to_string_lossy().into_owned();
+                let first = relative
+                    .components()
+                    .next()
+                    .expect("not empty")
+                    .as_os_str()
+                    .to_string_lossy()
+                    .into_owned();
                 let module = first.trim_end_matches(".rs").to_owned();
                 let text = std::fs::read_to_string(&path).expect("readable");
                 let code = text.split("#[cfg(test)]").next().unwrap_or_default();
@@ -77,7 +113,8 @@ fn modules() -> BTreeMap<String, String> {
 }
 
 fn is_test(path: &Path) -> bool {
-    path.components().any(|part| part.as_os_str().to_string_lossy().starts_with("tests"))
+    path.components()
+        .any(|part| part.as_os_str().to_string_lossy().starts_with("tests"))
 }
 
 fn code_lines(text: &str) -> impl Iterator<Item = &str> {
@@ -93,7 +130,10 @@ fn modules_of_the_host_know_each_other_in_one_direction() {
             wrong.push(format!("{module} is not listed"));
             continue;
         };
-        for other in modules.keys().filter(|other| *other != module && !allowed.contains(&other.as_str())) {
+        for other in modules
+            .keys()
+            .filter(|other| *other != module && !allowed.contains(&other.as_str()))
+        {
             let (path, list) = (format!("crate::{other}"), format!("{other}::"));
             let uses = code_lines(text).any(|line| {
                 line.contains(&path) && !line.contains(&format!("{path}_"))
@@ -127,7 +167,8 @@ fn the_host_knows_no_table_and_no_function_of_messaging() {
     let functions = ["send-message", "pull-offline", "group-pull", "retry-pending"];
     for (module, text) in modules() {
         for word in tables.iter().chain(&functions) {
-            let named = code_lines(&text).find(|line| line.contains(&format!("\"{word}")) || line.contains(&format!("FROM {word}")));
+            let named = code_lines(&text)
+                .find(|line| line.contains(&format!("\"{word}")) || line.contains(&format!("FROM {word}")));
             assert!(named.is_none(), "{module} names {word}: {named:?}");
         }
     }
@@ -139,7 +180,10 @@ fn components_reach_the_host_through_the_guest_crate_alone() {
         let folder = entry.expect("an entry").path();
         let name = folder.file_name().expect("a name").to_string_lossy().into_owned();
         let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).expect("a crate");
-        assert!(!manifest.contains("wasmtime") && !manifest.contains("tokio"), "{name} knows the host");
+        assert!(
+            !manifest.contains("wasmtime") && !manifest.contains("tokio"),
+            "{name} knows the host"
+        );
         if name == "guest" {
             continue;
         }

@@ -65,8 +65,14 @@ pub fn functions(dispatch: &Dispatch) -> Functions {
             version: function.version.hash.clone(),
             methods: methods.collect(),
             imports: function.version.imports.clone(),
-            sandboxes: SandboxInfo { warm: counts.warm, busy: counts.busy, max: counts.max },
+            sandboxes: SandboxInfo {
+                warm: counts.warm,
+                busy: counts.busy,
+                max: counts.max,
+            },
         }
     });
-    Functions { functions: functions.collect() }
+    Functions {
+        functions: functions.collect(),
+    }
 }

@@ -34,7 +34,10 @@ enum State {
 impl Breaker {
     /// A closed breaker.
     pub fn new(settings: BreakerSettings) -> Self {
-        Self { settings, state: Mutex::new(State::Closed { failures: 0 }) }
+        Self {
+            settings,
+            state: Mutex::new(State::Closed { failures: 0 }),
+        }
     }
 
     /// Whether a call may be tried now. Each true wants one [`Self::report`]; a trial that is never
@@ -81,7 +84,11 @@ mod tests {
     use super::*;
 
     fn breaker() -> Breaker {
-        Breaker::new(BreakerSettings { failures: 3, open_ms: 1000, names_max: 1 })
+        Breaker::new(BreakerSettings {
+            failures: 3,
+            open_ms: 1000,
+            names_max: 1,
+        })
     }
 
     fn fail(breaker: &Breaker, times: u32) {

@@ -49,7 +49,10 @@ pub struct NodeSettings {
 
 impl Default for NodeSettings {
     fn default() -> Self {
-        Self { name: "node-1".to_owned(), worker: 1 }
+        Self {
+            name: "node-1".to_owned(),
+            worker: 1,
+        }
     }
 }
 
@@ -67,9 +70,13 @@ impl TryFrom<String> for MethodName {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let (function, method) =
-            text.split_once('.').ok_or_else(|| format!("`{text}` is not of the form FUNCTION.METHOD"))?;
-        Ok(Self { function: function.to_owned(), method: method.to_owned() })
+        let (function, method) = text
+            .split_once('.')
+            .ok_or_else(|| format!("`{text}` is not of the form FUNCTION.METHOD"))?;
+        Ok(Self {
+            function: function.to_owned(),
+            method: method.to_owned(),
+        })
     }
 }
 
@@ -209,7 +216,12 @@ pub struct PasswordSettings {
 
 impl Default for PasswordSettings {
     fn default() -> Self {
-        Self { memory_kib: 19 * 1024, passes: 2, parallel_max: 2, waiting_max: 256 }
+        Self {
+            memory_kib: 19 * 1024,
+            passes: 2,
+            parallel_max: 2,
+            waiting_max: 256,
+        }
     }
 }
 
@@ -227,7 +239,11 @@ pub struct BreakerSettings {
 
 impl Default for BreakerSettings {
     fn default() -> Self {
-        Self { failures: 10, open_ms: 1_000, names_max: 64 }
+        Self {
+            failures: 10,
+            open_ms: 1_000,
+            names_max: 64,
+        }
     }
 }
 
@@ -247,7 +263,12 @@ pub struct TelemetrySettings {
 
 impl Default for TelemetrySettings {
     fn default() -> Self {
-        Self { log_lines_per_second: 100, log_line_max_bytes: 4096, series_max: 256, rate_keys_max: 100_000 }
+        Self {
+            log_lines_per_second: 100,
+            log_line_max_bytes: 4096,
+            series_max: 256,
+            rate_keys_max: 100_000,
+        }
     }
 }
 

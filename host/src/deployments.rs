@@ -98,7 +98,9 @@ pub enum LoadError {
         reason: String,
     },
     /// It imports what nobody offers.
-    #[error("{function}: imports `{import}`, which neither the host nor another function offers; offered are {offered}")]
+    #[error(
+        "{function}: imports `{import}`, which neither the host nor another function offers; offered are {offered}"
+    )]
     UnknownImport {
         /// The function.
         function: String,
@@ -192,12 +194,22 @@ impl Version {
         };
         let function_name: Arc<str> = function.into();
         for (name, item) in ty.exports(&engine) {
-            let ComponentItem::ComponentInstance(instance) = item.ty else { continue };
+            let ComponentItem::ComponentInstance(instance) = item.ty else {
+                continue;
+            };
             let mut types = Vec::new();
             for (member, item) in instance.exports(&engine) {
                 match item.ty {
                     ComponentItem::ComponentFunc(signature) => {
-                        let method = method(&function_name, name, member, version.methods.len(), &signature, settings, docs);
+                        let method = method(
+                            &function_name,
+                            name,
+                            member,
+                            version.methods.len(),
+                            &signature,
+                            settings,
+                            docs,
+                        );
                         version.methods.push(Arc::new(method));
                         version.exports.extend(export_index(&component, name, member));
                     }
@@ -205,7 +217,11 @@ impl Version {
                     _ => {}
                 }
             }
-            version.interfaces.push(Interface { name: name.to_owned(), types, docs: docs.interface(name) });
+            version.interfaces.push(Interface {
+                name: name.to_owned(),
+                types,
+                docs: docs.interface(name),
+            });
         }
         version.check(function, settings)?;
         Ok(version)
@@ -215,11 +231,18 @@ impl Version {
         let mut seen = HashMap::new();
         for method in &self.methods {
             if seen.insert(method.name.as_str(), ()).is_some() {
-                return Err(LoadError::MethodTwice { function: function.to_owned(), method: method.name.clone() });
+                return Err(LoadError::MethodTwice {
+                    function: function.to_owned(),
+                    method: method.name.clone(),
+                });
             }
         }
         let exported = || self.interfaces.iter().map(|interface| interface.name.as_str());
-        match settings.public.iter().find(|public| !exported().any(|name| unversioned(name) == public.as_str())) {
+        match settings
+            .public
+            .iter()
+            .find(|public| !exported().any(|name| unversioned(name) == public.as_str()))
+        {
             Some(interface) => Err(LoadError::NotExported {
                 function: function.to_owned(),
                 interface: interface.clone(),
@@ -268,7 +291,10 @@ fn method(
 impl Method {
     /// The parameters that a client gives: all but the caller.
     pub fn client_parameters(&self) -> impl Iterator<Item = (&str, &Type)> + Clone {
-        self.parameters.iter().skip(usize::from(self.takes_caller)).map(|(name, ty)| (name.as_str(), ty))
+        self.parameters
+            .iter()
+            .skip(usize::from(self.takes_caller))
+            .map(|(name, ty)| (name.as_str(), ty))
     }
 
     /// `FUNCTION.METHOD`.

@@ -22,7 +22,9 @@ impl Docs {
     /// refusing a component for.
     pub fn of(component: &[u8]) -> Self {
         let mut docs = Self::default();
-        let Some(text) = section(component).and_then(|bytes| std::str::from_utf8(bytes).ok()) else { return docs };
+        let Some(text) = section(component).and_then(|bytes| std::str::from_utf8(bytes).ok()) else {
+            return docs;
+        };
         for package in text.split(DIVIDER) {
             match UnresolvedPackageGroup::parse("wit", package) {
                 Ok(group) => docs.add(&group),
@@ -36,7 +38,11 @@ impl Docs {
         let package = &group.main.name;
         for (_, interface) in &group.main.interfaces {
             let Some(name) = &interface.name else { continue };
-            let version = package.version.as_ref().map(|version| format!("@{version}")).unwrap_or_default();
+            let version = package
+                .version
+                .as_ref()
+                .map(|version| format!("@{version}"))
+                .unwrap_or_default();
             let name = format!("{}:{}/{name}{version}", package.namespace, package.name);
             self.put(&name, "", interface.docs.contents.as_deref());
             for (method, function) in &interface.functions {
@@ -47,7 +53,8 @@ impl Docs {
 
     fn put(&mut self, interface: &str, method: &str, text: Option<&str>) {
         if let Some(text) = text {
-            self.texts.insert((interface.to_owned(), method.to_owned()), text.trim().to_owned());
+            self.texts
+                .insert((interface.to_owned(), method.to_owned()), text.trim().to_owned());
         }
     }
 
@@ -58,7 +65,10 @@ impl Docs {
 
     /// What is said of a method; empty where nothing is.
     pub fn method(&self, interface: &str, method: &str) -> String {
-        self.texts.get(&(interface.to_owned(), method.to_owned())).cloned().unwrap_or_default()
+        self.texts
+            .get(&(interface.to_owned(), method.to_owned()))
+            .cloned()
+            .unwrap_or_default()
     }
 }
 
@@ -103,7 +113,11 @@ mod tests {
             body.extend_from_slice(name.as_bytes());
             body.extend_from_slice(payload.as_bytes());
             let length = body.len();
-            bytes.extend([0, u8::try_from(length & 0x7f | 0x80).expect("seven bits"), u8::try_from(length >> 7).expect("short")]);
+            bytes.extend([
+                0,
+                u8::try_from(length & 0x7f | 0x80).expect("seven bits"),
+                u8::try_from(length >> 7).expect("short"),
+            ]);
             bytes.extend(body);
         }
         bytes
@@ -112,7 +126,10 @@ mod tests {
     #[test]
     fn comments_are_found_behind_other_sections() {
         let wit = "package a:b@1.0.0;\n/// The door.\ninterface door {\n  /// Opens it.\n  open: func();\n}\n";
-        let docs = Docs::of(&component(&[("producers", "x"), (SECTION, &format!("package x:y;\n{DIVIDER}{wit}"))]));
+        let docs = Docs::of(&component(&[
+            ("producers", "x"),
+            (SECTION, &format!("package x:y;\n{DIVIDER}{wit}")),
+        ]));
         assert_eq!(docs.interface("a:b/door@1.0.0"), "The door.");
         assert_eq!(docs.method("a:b/door@1.0.0", "open"), "Opens it.");
         assert_eq!(docs.method("a:b/door@1.0.0", "close"), "");

@@ -56,7 +56,11 @@ impl Engine {
             .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
         let wasm = wasmtime::Engine::new(&config)?;
         let ticker = Ticker::start(wasm.clone(), settings.epoch_tick_ms)?;
-        Ok(Self { wasm, cache, _ticker: ticker })
+        Ok(Self {
+            wasm,
+            cache,
+            _ticker: ticker,
+        })
     }
 
     /// Wasmtime's own engine.
@@ -70,7 +74,10 @@ impl Engine {
         let digest = hex(&Sha256::digest(bytes));
         let version = digest.get(..16).unwrap_or(&digest).to_owned();
         let Some(folder) = &self.cache else {
-            return Ok(Compiled { component: Component::new(&self.wasm, bytes)?, version });
+            return Ok(Compiled {
+                component: Component::new(&self.wasm, bytes)?,
+                version,
+            });
         };
         let file = folder.join(format!("{digest}-{:016x}.cwasm", self.compatibility()));
         if let Some(component) = self.cached(&file) {
@@ -129,12 +136,14 @@ pub fn create_private(folder: &Path) -> std::io::Result<()> {
 
 /// Lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        for digit in [byte >> 4, byte & 15] {
-            text.extend(char::from_digit(u32::from(digit), 16));
-        }
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            for digit in [byte >> 4, byte & 15] {
+                text.extend(char::from_digit(u32::from(digit), 16));
+            }
+            text
+        })
 }
 
 /// The thread that advances the epoch, by which running code notices that its deadline has passed.
@@ -151,7 +160,10 @@ impl Ticker {
                 engine.increment_epoch();
             }
         })?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
+        Ok(Self {
+            stop: Some(stop),
+            thread: Some(thread),
+        })
     }
 }
 
@@ -166,7 +178,10 @@ impl Drop for Ticker {
 }
 
 /// Compiles many components at once, on as many threads as there are cores.
-pub fn compile_all(engine: &Arc<Engine>, components: Vec<(String, Vec<u8>)>) -> Vec<(String, wasmtime::Result<Compiled>)> {
+pub fn compile_all(
+    engine: &Arc<Engine>,
+    components: Vec<(String, Vec<u8>)>,
+) -> Vec<(String, wasmtime::Result<Compiled>)> {
     std::thread::scope(|scope| {
         let running: Vec<_> = components
             .into_iter()
@@ -175,7 +190,9 @@ pub fn compile_all(engine: &Arc<Engine>, components: Vec<(String, Vec<u8>)>) -> 
         running
             .into_iter()
             .map(|(name, thread)| {
-                let compiled = thread.join().unwrap_or_else(|_| Err(wasmtime::format_err!("the compiler panicked")));
+                let compiled = thread
+                    .join()
+                    .unwrap_or_else(|_| Err(wasmtime::format_err!("the compiler panicked")));
                 (name, compiled)
             })
             .collect()
@@ -192,7 +209,12 @@ mod tests {
         let engine = Engine::new(&SandboxSettings::default(), Some(folder.clone())).expect("engine");
         let bytes = b"\0asm\x0d\0\x01\0".as_slice();
         let first = engine.compile(bytes).expect("compiles").version;
-        let entry = std::fs::read_dir(&folder).expect("folder").next().expect("an entry").expect("readable").path();
+        let entry = std::fs::read_dir(&folder)
+            .expect("folder")
+            .next()
+            .expect("an entry")
+            .expect("readable")
+            .path();
         let mut damaged = std::fs::read(&entry).expect("read");
         *damaged.last_mut().expect("not empty") ^= 1;
         std::fs::write(&entry, damaged).expect("write");

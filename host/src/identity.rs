@@ -44,13 +44,21 @@ pub struct Connection {
 impl Connection {
     /// The caller that calls over this connection.
     pub fn caller(&self) -> Caller {
-        Caller { connection: Some(self.id), ..self.identity.caller() }
+        Caller {
+            connection: Some(self.id),
+            ..self.identity.caller()
+        }
     }
 }
 
 impl Identity {
     /// The caller that calls with this token, without a connection.
     pub fn caller(&self) -> Caller {
-        Caller { user: self.user, session: self.session, device: self.device.clone(), connection: None }
+        Caller {
+            user: self.user,
+            session: self.session,
+            device: self.device.clone(),
+            connection: None,
+        }
     }
 }

@@ -36,7 +36,10 @@ impl Place<'_> {
     }
 
     fn wrong(&self, reason: impl Into<String>) -> Mismatch {
-        Mismatch { path: self.path(), reason: reason.into() }
+        Mismatch {
+            path: self.path(),
+            reason: reason.into(),
+        }
     }
 }
 
@@ -46,11 +49,16 @@ pub fn arguments<'a>(
     parameters: impl Iterator<Item = (&'a str, &'a Type)> + Clone,
     input: Value,
 ) -> Result<Vec<Val>, Mismatch> {
-    let place = Place { parent: None, name: "params" };
+    let place = Place {
+        parent: None,
+        name: "params",
+    };
     let Value::Object(mut object) = input else {
         return Err(place.wrong(format!("expected an object, got {}", kind(&input))));
     };
-    let values = parameters.map(|(name, ty)| member(&mut object, name, ty, &place)).collect::<Result<_, _>>()?;
+    let values = parameters
+        .map(|(name, ty)| member(&mut object, name, ty, &place))
+        .collect::<Result<_, _>>()?;
     no_more(&object, &place)?;
     Ok(values)
 }
@@ -58,7 +66,14 @@ pub fn arguments<'a>(
 fn member(object: &mut serde_json::Map<String, Value>, name: &str, ty: &Type, place: &Place) -> Result<Val, Mismatch> {
     let key = snake(name);
     match (object.remove(&key), ty) {
-        (Some(value), _) => to_val(value, ty, &Place { parent: Some(place), name: &key }),
+        (Some(value), _) => to_val(
+            value,
+            ty,
+            &Place {
+                parent: Some(place),
+                name: &key,
+            },
+        ),
         (None, Type::Option(_)) => Ok(Val::Option(None)),
         (None, _) => Err(place.wrong(format!("`{key}` is missing"))),
     }
@@ -92,7 +107,11 @@ macro_rules! integer {
     ($value:expr, $place:expr, $variant:ident, $integer:ty) => {{
         let number = whole($value, $place)?;
         <$integer>::try_from(number).map(Val::$variant).map_err(|_| {
-            $place.wrong(format!("{number} is out of range, it must be from {} to {}", <$integer>::MIN, <$integer>::MAX))
+            $place.wrong(format!(
+                "{number} is out of range, it must be from {} to {}",
+                <$integer>::MIN,
+                <$integer>::MAX
+            ))
         })
     }};
 }
@@ -101,7 +120,9 @@ fn whole(value: &Value, place: &Place) -> Result<i128, Mismatch> {
     let Value::Number(number) = value else {
         return Err(place.wrong(format!("expected a whole number, got {}", kind(value))));
     };
-    number.as_i128().ok_or_else(|| place.wrong(format!("{} is not a whole number in range", clip(&number.to_string()))))
+    number
+        .as_i128()
+        .ok_or_else(|| place.wrong(format!("{} is not a whole number in range", clip(&number.to_string()))))
 }
 
 /// A 64-bit integer may also be decimal text.
@@ -133,7 +154,10 @@ fn array(value: Value, place: &Place) -> Result<Vec<Value>, Mismatch> {
 
 fn to_val(value: Value, ty: &Type, place: &Place) -> Result<Val, Mismatch> {
     match ty {
-        Type::Bool => value.as_bool().map(Val::Bool).ok_or_else(|| place.wrong("expected true or false")),
+        Type::Bool => value
+            .as_bool()
+            .map(Val::Bool)
+            .ok_or_else(|| place.wrong("expected true or false")),
         Type::S8 => integer!(&value, place, S8, i8),
         Type::U8 => integer!(&value, place, U8, u8),
         Type::S16 => integer!(&value, place, S16, i16),
@@ -154,7 +178,12 @@ fn to_val(value: Value, ty: &Type, place: &Place) -> Result<Val, Mismatch> {
             };
             let fields = record
                 .fields()
-                .map(|field| Ok((field.name.to_owned(), member(&mut object, field.name, &field.ty, place)?)))
+                .map(|field| {
+                    Ok((
+                        field.name.to_owned(),
+                        member(&mut object, field.name, &field.ty, place)?,
+                    ))
+                })
                 .collect::<Result<_, Mismatch>>()?;
             no_more(&object, place)?;
             Ok(Val::Record(fields))
@@ -164,7 +193,12 @@ fn to_val(value: Value, ty: &Type, place: &Place) -> Result<Val, Mismatch> {
             if items.len() != types.len() {
                 return Err(place.wrong(format!("expected {} items, got {}", types.len(), items.len())));
             }
-            items.into_iter().zip(types).map(|(item, ty)| to_val(item, &ty, place)).collect::<Result<_, _>>().map(Val::Tuple)
+            items
+                .into_iter()
+                .zip(types)
+                .map(|(item, ty)| to_val(item, &ty, place))
+                .collect::<Result<_, _>>()
+                .map(Val::Tuple)
         }
         Type::Variant(variant) => {
             let (name, payload) = case(value, place)?;
@@ -172,7 +206,10 @@ fn to_val(value: Value, ty: &Type, place: &Place) -> Result<Val, Mismatch> {
             let Some(known) = known else {
                 return Err(unknown(&name, variant.cases().map(|case| snake(case.name)), place));
             };
-            Ok(Val::Variant(known.name.to_owned(), payload_of(payload, known.ty.as_ref(), &name, place)?))
+            Ok(Val::Variant(
+                known.name.to_owned(),
+                payload_of(payload, known.ty.as_ref(), &name, place)?,
+            ))
         }
         Type::Enum(names) => {
             let text = string(value, place)?;
@@ -189,8 +226,18 @@ fn to_val(value: Value, ty: &Type, place: &Place) -> Result<Val, Mismatch> {
         Type::Result(result) => {
             let (name, payload) = case(value, place)?;
             match name.as_str() {
-                "ok" => Ok(Val::Result(Ok(payload_of(payload, result.ok().as_ref(), &name, place)?))),
-                "err" => Ok(Val::Result(Err(payload_of(payload, result.err().as_ref(), &name, place)?))),
+                "ok" => Ok(Val::Result(Ok(payload_of(
+                    payload,
+                    result.ok().as_ref(),
+                    &name,
+                    place,
+                )?))),
+                "err" => Ok(Val::Result(Err(payload_of(
+                    payload,
+                    result.err().as_ref(),
+                    &name,
+                    place,
+                )?))),
                 _ => Err(unknown(&name, ["ok".to_owned(), "err".to_owned()].into_iter(), place)),
             }
         }
@@ -209,19 +256,30 @@ fn to_val(value: Value, ty: &Type, place: &Place) -> Result<Val, Mismatch> {
 
 fn to_list(value: Value, item: &Type, place: &Place) -> Result<Vec<Val>, Mismatch> {
     if let Type::U8 = item {
-        let bytes = BASE64.decode(string(value, place)?).map_err(|error| place.wrong(format!("not base64: {error}")))?;
+        let bytes = BASE64
+            .decode(string(value, place)?)
+            .map_err(|error| place.wrong(format!("not base64: {error}")))?;
         return Ok(bytes.into_iter().map(Val::U8).collect());
     }
     let items = array(value, place)?;
     let mut values = Vec::with_capacity(items.len());
     for (index, value) in items.into_iter().enumerate() {
-        values.push(to_val(value, item, &Place { parent: Some(place), name: &index.to_string() })?);
+        values.push(to_val(
+            value,
+            item,
+            &Place {
+                parent: Some(place),
+                name: &index.to_string(),
+            },
+        )?);
     }
     Ok(values)
 }
 
 fn float(value: &Value, place: &Place) -> Result<f64, Mismatch> {
-    value.as_f64().ok_or_else(|| place.wrong(format!("expected a number, got {}", kind(value))))
+    value
+        .as_f64()
+        .ok_or_else(|| place.wrong(format!("expected a number, got {}", kind(value))))
 }
 
 fn single(text: &str, place: &Place) -> Result<Val, Mismatch> {
@@ -235,10 +293,15 @@ fn single(text: &str, place: &Place) -> Result<Val, Mismatch> {
 fn case(value: Value, place: &Place) -> Result<(String, Option<Value>), Mismatch> {
     match value {
         Value::String(name) => Ok((name, None)),
-        Value::Object(object) if object.len() == 1 => {
-            object.into_iter().next().map(|(name, payload)| (name, Some(payload))).ok_or_else(|| place.wrong("empty"))
-        }
-        other => Err(place.wrong(format!("expected a string or an object of one key, got {}", kind(&other)))),
+        Value::Object(object) if object.len() == 1 => object
+            .into_iter()
+            .next()
+            .map(|(name, payload)| (name, Some(payload)))
+            .ok_or_else(|| place.wrong("empty")),
+        other => Err(place.wrong(format!(
+            "expected a string or an object of one key, got {}",
+            kind(&other)
+        ))),
     }
 }
 
@@ -248,7 +311,10 @@ fn payload_of(
     name: &str,
     place: &Place,
 ) -> Result<Option<Box<Val>>, Mismatch> {
-    let place = Place { parent: Some(place), name };
+    let place = Place {
+        parent: Some(place),
+        name,
+    };
     match (payload, ty) {
         (None | Some(Value::Null), None) => Ok(None),
         (Some(value), Some(ty)) => Ok(Some(Box::new(to_val(value, ty, &place)?))),
@@ -286,7 +352,10 @@ pub fn write(val: &Val, ty: &Type, out: &mut Vec<u8>) {
         (Val::String(text), _) => serialize(text, out),
         (Val::List(items), Type::List(list)) => write_list(items, &list.ty(), out),
         (Val::Record(fields), Type::Record(record)) => {
-            let present = fields.iter().zip(record.fields()).filter(|((_, value), _)| !matches!(value, Val::Option(None)));
+            let present = fields
+                .iter()
+                .zip(record.fields())
+                .filter(|((_, value), _)| !matches!(value, Val::Option(None)));
             sequence(b"{}", present, out, |((name, value), field), out| {
                 name_of(name, out);
                 out.push(b':');
@@ -294,7 +363,9 @@ pub fn write(val: &Val, ty: &Type, out: &mut Vec<u8>) {
             });
         }
         (Val::Tuple(items), Type::Tuple(tuple)) => {
-            sequence(b"[]", items.iter().zip(tuple.types()), out, |(item, ty), out| write(item, &ty, out));
+            sequence(b"[]", items.iter().zip(tuple.types()), out, |(item, ty), out| {
+                write(item, &ty, out)
+            });
         }
         (Val::Variant(name, None), _) | (Val::Enum(name), _) => name_of(name, out),
         (Val::Variant(name, Some(payload)), Type::Variant(variant)) => {
@@ -316,14 +387,19 @@ pub fn write(val: &Val, ty: &Type, out: &mut Vec<u8>) {
 
 fn write_list(items: &[Val], ty: &Type, out: &mut Vec<u8>) {
     if let Type::U8 = ty {
-        let bytes: Vec<u8> = items.iter().map(|item| if let Val::U8(byte) = item { *byte } else { 0 }).collect();
+        let bytes: Vec<u8> = items
+            .iter()
+            .map(|item| if let Val::U8(byte) = item { *byte } else { 0 })
+            .collect();
         return serialize(&BASE64.encode(bytes), out);
     }
     sequence(b"[]", items.iter(), out, |item, out| write(item, ty, out));
 }
 
 fn write_case(name: &str, payload: Option<&Val>, ty: Option<&Type>, out: &mut Vec<u8>) {
-    let (Some(payload), Some(ty)) = (payload, ty) else { return name_of(name, out) };
+    let (Some(payload), Some(ty)) = (payload, ty) else {
+        return name_of(name, out);
+    };
     out.push(b'{');
     name_of(name, out);
     out.push(b':');
@@ -331,7 +407,12 @@ fn write_case(name: &str, payload: Option<&Val>, ty: Option<&Type>, out: &mut Ve
     out.push(b'}');
 }
 
-fn sequence<T>(brackets: &[u8; 2], items: impl Iterator<Item = T>, out: &mut Vec<u8>, mut each: impl FnMut(T, &mut Vec<u8>)) {
+fn sequence<T>(
+    brackets: &[u8; 2],
+    items: impl Iterator<Item = T>,
+    out: &mut Vec<u8>,
+    mut each: impl FnMut(T, &mut Vec<u8>),
+) {
     let [open, close] = *brackets;
     out.push(open);
     for (index, item) in items.enumerate() {
@@ -385,12 +466,19 @@ pub fn error_parts(error: Option<&Val>) -> (String, String, bool) {
                 Some(Val::Enum(code) | Val::String(code)) => snake(code),
                 _ => "error".to_owned(),
             };
-            let message = find("message").and_then(crate::values::text).unwrap_or(&code).to_owned();
+            let message = find("message")
+                .and_then(crate::values::text)
+                .unwrap_or(&code)
+                .to_owned();
             let again = matches!(find("retryable"), Some(Val::Bool(true)));
             (code, message, again)
         }
         Some(Val::Variant(name, payload)) => {
-            let message = payload.as_deref().and_then(crate::values::text).unwrap_or(name).to_owned();
+            let message = payload
+                .as_deref()
+                .and_then(crate::values::text)
+                .unwrap_or(name)
+                .to_owned();
             (snake(name), message, retryable(name))
         }
         Some(Val::Enum(name)) => (snake(name), name.clone(), retryable(name)),

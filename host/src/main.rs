@@ -19,7 +19,9 @@ fn main() -> ExitCode {
     };
     let code = runtime.block_on(async {
         match command {
-            Command::Up(up) => up_until_interrupted(up).await.map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS),
+            Command::Up(up) => up_until_interrupted(up)
+                .await
+                .map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS),
             Command::Migrate(migrate) => {
                 migrate_only(&migrate.data).map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS)
             }
@@ -40,7 +42,12 @@ async fn up_until_interrupted(up: cli::Up) -> anyhow::Result<()> {
     telemetry::start();
     let source = up.app.map_or(Source::Bundled(bundle::FILES), Source::File);
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    let server = Server::start(Options { listen: up.listen, data: up.data.clone(), source }).await?;
+    let server = Server::start(Options {
+        listen: up.listen,
+        data: up.data.clone(),
+        source,
+    })
+    .await?;
     let url = format!("http://{}", server.address());
     println!("mpim serves {url} with its data in {}", up.data.display());
     println!("to chat, type in two other terminals:");

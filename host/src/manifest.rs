@@ -70,26 +70,45 @@ impl Source {
     /// Reads the manifest and every component that it names.
     pub fn read(&self) -> Result<Application, ManifestError> {
         let label = self.label();
-        let text = String::from_utf8(self.file(self.manifest_path())?)
-            .map_err(|_| ManifestError::Invalid { file: label.clone(), reason: "it is not UTF-8".to_owned() })?;
-        let manifest: Manifest = toml::from_str(&text)
-            .map_err(|error| ManifestError::Invalid { file: label.clone(), reason: error.to_string() })?;
+        let text = String::from_utf8(self.file(self.manifest_path())?).map_err(|_| ManifestError::Invalid {
+            file: label.clone(),
+            reason: "it is not UTF-8".to_owned(),
+        })?;
+        let manifest: Manifest = toml::from_str(&text).map_err(|error| ManifestError::Invalid {
+            file: label.clone(),
+            reason: error.to_string(),
+        })?;
         if manifest.spin_manifest_version != 2 {
-            let reason = format!("spin_manifest_version is {}, it must be 2", manifest.spin_manifest_version);
+            let reason = format!(
+                "spin_manifest_version is {}, it must be 2",
+                manifest.spin_manifest_version
+            );
             return Err(ManifestError::Invalid { file: label, reason });
         }
         let mut functions = BTreeMap::new();
         for (name, component) in manifest.component {
             let settings = component.tool.mpim.unwrap_or_default();
-            functions.insert(name, FunctionSource { component: self.file(component.source)?, settings });
+            functions.insert(
+                name,
+                FunctionSource {
+                    component: self.file(component.source)?,
+                    settings,
+                },
+            );
         }
         let settings = manifest.application.tool.mpim.unwrap_or_default();
-        Ok(Application { name: manifest.application.name, settings, functions })
+        Ok(Application {
+            name: manifest.application.name,
+            settings,
+            functions,
+        })
     }
 
     fn manifest_path(&self) -> String {
         match self {
-            Self::File(path) => path.file_name().map_or(MANIFEST.into(), |name| name.to_string_lossy().into_owned()),
+            Self::File(path) => path
+                .file_name()
+                .map_or(MANIFEST.into(), |name| name.to_string_lossy().into_owned()),
             Self::Bundled(_) => MANIFEST.to_owned(),
         }
     }
@@ -231,7 +250,9 @@ limit = 3
 
     #[test]
     fn a_missing_component_is_named() {
-        let error = read(GOOD.replace("a.wasm", "b.wasm").leak()).expect_err("missing").to_string();
+        let error = read(GOOD.replace("a.wasm", "b.wasm").leak())
+            .expect_err("missing")
+            .to_string();
         assert!(error.contains("b.wasm"), "{error}");
     }
 }

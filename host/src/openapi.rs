@@ -14,7 +14,11 @@ pub fn document(dispatch: &Dispatch) -> String {
     let mut tags = Vec::new();
     for function in dispatch.functions() {
         for interface in &function.version.interfaces {
-            let methods = function.version.methods.iter().filter(|method| method.interface == interface.name);
+            let methods = function
+                .version
+                .methods
+                .iter()
+                .filter(|method| method.interface == interface.name);
             let mut public = methods.filter(|method| method.public).peekable();
             if public.peek().is_some() {
                 tags.push(json!({ "name": &*function.name, "description": interface.docs }));
@@ -80,7 +84,10 @@ impl Document {
         if let (true, Some(operation)) = (method.takes_caller, operation.as_object_mut()) {
             operation.insert("security".to_owned(), json!([{ "token": [] }]));
         }
-        self.paths.insert(format!("/v1/{}/{}", method.function, method.name), json!({ "post": operation }));
+        self.paths.insert(
+            format!("/v1/{}/{}", method.function, method.name),
+            json!({ "post": operation }),
+        );
     }
 
     fn problem(&mut self) -> Value {
@@ -106,7 +113,9 @@ impl Document {
     fn schema(&mut self, ty: &Type, interface: &Interface) -> Value {
         let nameable = matches!(ty, Type::Record(_) | Type::Variant(_) | Type::Enum(_) | Type::Flags(_));
         let named = interface.types.iter().find(|(_, named)| nameable && named == ty);
-        let Some((name, _)) = named else { return self.inline(ty, interface) };
+        let Some((name, _)) = named else {
+            return self.inline(ty, interface);
+        };
         // Two interfaces may give one name to different types.
         let key = format!("{}.{}", short(&interface.name), snake(name));
         if !self.schemas.contains_key(&key) {
@@ -154,7 +163,10 @@ impl Document {
             }
             Type::Option(option) => self.schema(&option.ty(), interface),
             Type::Variant(variant) => {
-                let cases: Vec<_> = variant.cases().map(|case| self.case(case.name, case.ty.as_ref(), interface)).collect();
+                let cases: Vec<_> = variant
+                    .cases()
+                    .map(|case| self.case(case.name, case.ty.as_ref(), interface))
+                    .collect();
                 json!({ "oneOf": cases })
             }
             Type::Result(result) => {

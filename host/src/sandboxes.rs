@@ -81,7 +81,9 @@ impl Sandboxes {
         exports: Vec<ComponentExportIndex>,
         settings: FunctionSettings,
     ) -> Self {
-        let places = Arc::new(Semaphore::new(usize::try_from(settings.max_sandboxes.max(1)).unwrap_or(1)));
+        let places = Arc::new(Semaphore::new(
+            usize::try_from(settings.max_sandboxes.max(1)).unwrap_or(1),
+        ));
         let created = metrics::counter!("mpim_sandboxes_created_total", "function" => function.to_string());
         Self {
             function,
@@ -101,7 +103,10 @@ impl Sandboxes {
     pub async fn warm_up(&self) -> wasmtime::Result<()> {
         for _ in 0..self.settings.min_warm.min(self.settings.max_sandboxes) {
             let sandbox = self.instantiate().await?;
-            self.idle().push(Idle { sandbox, since: Instant::now() });
+            self.idle().push(Idle {
+                sandbox,
+                since: Instant::now(),
+            });
         }
         Ok(())
     }
@@ -115,15 +120,26 @@ impl Sandboxes {
             None => self.instantiate().await.map_err(|error| self.refused(&error))?,
         };
         self.made.fetch_add(1, Ordering::Relaxed);
-        Ok(Lease { sandbox, _busy: Busy(&self.made), _place: place })
+        Ok(Lease {
+            sandbox,
+            _busy: Busy(&self.made),
+            _place: place,
+        })
     }
 
     /// Keeps a sandbox that served its call well, unless it has served enough.
     pub fn put_back(&self, lease: Lease<'_>) {
-        let Lease { mut sandbox, _busy, _place } = lease;
+        let Lease {
+            mut sandbox,
+            _busy,
+            _place,
+        } = lease;
         sandbox.calls = sandbox.calls.saturating_add(1);
         if sandbox.calls < self.settings.max_reuse {
-            self.idle().push(Idle { sandbox, since: Instant::now() });
+            self.idle().push(Idle {
+                sandbox,
+                since: Instant::now(),
+            });
         }
     }
 
@@ -171,11 +187,17 @@ impl Sandboxes {
         crate::store::begin(&mut store, context);
         let instance = self.instance.instantiate_async(&mut store).await?;
         let methods = self.exports.iter().map(|export| {
-            instance.get_func(&mut store, export).ok_or_else(|| wasmtime::format_err!("an exported method is gone"))
+            instance
+                .get_func(&mut store, export)
+                .ok_or_else(|| wasmtime::format_err!("an exported method is gone"))
         });
         let methods = methods.collect::<wasmtime::Result<Vec<_>>>()?;
         self.created.increment(1);
-        Ok(Sandbox { store, methods, calls: 0 })
+        Ok(Sandbox {
+            store,
+            methods,
+            calls: 0,
+        })
     }
 
     fn refused(&self, error: &wasmtime::Error) -> Fault {

@@ -50,7 +50,9 @@ impl Server {
     /// Starts a node. What is wrong says what and where.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
         telemetry::start();
-        let Application { settings, functions, .. } = options.source.read()?;
+        let Application {
+            settings, functions, ..
+        } = options.source.read()?;
         let lock = claim(&options.data)?;
         let database = migrate(&options.data, &settings.sqlite)?;
         let operator_token = operator_token(&options.data)?;
@@ -101,7 +103,14 @@ impl Server {
                 telemetry::upkeep();
             }
         });
-        Ok(Self { address, gateway, drain, tasks, node, _lock: lock })
+        Ok(Self {
+            address,
+            gateway,
+            drain,
+            tasks,
+            node,
+            _lock: lock,
+        })
     }
 
     /// Where it listens.
@@ -112,7 +121,13 @@ impl Server {
     /// Stops: no new connections, calls in flight are answered, connections are closed with a reason,
     /// storage is closed.
     pub async fn stop(self) {
-        let Self { gateway, drain, mut tasks, node, .. } = self;
+        let Self {
+            gateway,
+            drain,
+            mut tasks,
+            node,
+            ..
+        } = self;
         drain.drain(&gateway).await;
         tasks.shutdown().await;
         drop(node);

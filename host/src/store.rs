@@ -44,7 +44,10 @@ pub struct DeadlinePassed;
 
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
     }
 }
 
@@ -76,9 +79,15 @@ pub struct Blueprint {
 impl Blueprint {
     /// A store for a new sandbox. Its first call is begun with [`begin`].
     pub fn store(&self) -> Store<State> {
-        let context = Context { caller: None, deadline: Instant::now(), depth: 0 };
-        let limits =
-            StoreLimitsBuilder::new().memory_size(self.memory_max_bytes).table_elements(TABLE_ELEMENTS_MAX).build();
+        let context = Context {
+            caller: None,
+            deadline: Instant::now(),
+            depth: 0,
+        };
+        let limits = StoreLimitsBuilder::new()
+            .memory_size(self.memory_max_bytes)
+            .table_elements(TABLE_ELEMENTS_MAX)
+            .build();
         let state = State {
             wasi: WasiCtx::builder().build(),
             table: ResourceTable::new(),

@@ -16,7 +16,9 @@ pub trait ToRecord {
     /// The value for a type; none when the type is no record or has a field that the host does not have.
     fn to_val(&self, ty: &Type) -> Option<Val> {
         let Type::Record(record) = ty else { return None };
-        let fields = record.fields().map(|field| Some((field.name.to_owned(), self.field(field.name)?)));
+        let fields = record
+            .fields()
+            .map(|field| Some((field.name.to_owned(), self.field(field.name)?)));
         fields.collect::<Option<Vec<_>>>().map(Val::Record)
     }
 }
@@ -78,7 +80,11 @@ pub fn field<'a>(val: &'a Val, name: &str) -> Option<&'a Val> {
 
 /// An unsigned number.
 pub fn number(val: &Val) -> Option<u64> {
-    if let Val::U64(number) = val { Some(*number) } else { None }
+    if let Val::U64(number) = val {
+        Some(*number)
+    } else {
+        None
+    }
 }
 
 /// A text.
@@ -94,7 +100,11 @@ pub fn list<'a, T>(val: &'a Val, read: impl Fn(&'a Val) -> Option<T>) -> Option<
 
 /// The content of an option: none for another type, some of none where it is empty.
 pub fn option(val: &Val) -> Option<Option<&Val>> {
-    if let Val::Option(content) = val { Some(content.as_deref()) } else { None }
+    if let Val::Option(content) = val {
+        Some(content.as_deref())
+    } else {
+        None
+    }
 }
 
 /// A failed call as the result of an imported function, where its error type is the record of
@@ -109,8 +119,12 @@ pub fn fault_result(fault: &Fault, result: &Type) -> Option<Val> {
 
 /// The host has codes that the function's enum may lack: `internal` stands for those.
 fn allow_code(error: &mut Val, ty: &Type) {
-    let (Val::Record(fields), Type::Record(record)) = (error, ty) else { return };
-    let Some((_, Val::Enum(code))) = fields.iter_mut().find(|(name, _)| name == "code") else { return };
+    let (Val::Record(fields), Type::Record(record)) = (error, ty) else {
+        return;
+    };
+    let Some((_, Val::Enum(code))) = fields.iter_mut().find(|(name, _)| name == "code") else {
+        return;
+    };
     let known = record.fields().any(|field| match (field.name, field.ty) {
         ("code", Type::Enum(codes)) => codes.names().any(|name| name == code),
         _ => false,

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
@@ -42,14 +43,45 @@ impl Client {
     /// Opens a connection that is not logged in.
     pub async fn connect(node: &Node) -> Self {
         let url = format!("{}/ws", node.url.replace("http://", "ws://"));
-        let (socket, _) = within("connecting", tokio_tungstenite::connect_async(url)).await.expect("connected");
-        Self { socket, next: 0, heard: VecDeque::new(), user: String::new(), token: String::new() }
+        let (socket, _) = within("connecting", tokio_tungstenite::connect_async(url))
+            .await
+            .expect("connected");
+        Self {
+            socket,
+            next: 0,
+            heard: VecDeque::new(),
+            user: String::new(),
+            token: String::new(),
+        }
+    }
+
+    /// Opens a connection that carries a token in the header of its upgrade. Gives the HTTP status of a refusal.
+    pub async fn bearer(node: &Node, token: &str) -> Result<Self, u16> {
+        let mut request = format!("{}/ws", node.url.replace("http://", "ws://"))
+            .into_client_request()
+            .expect("a request");
+        let header = format!("Bearer {token}").parse().expect("a token is visible ASCII");
+        request.headers_mut().insert("authorization", header);
+        match within("connecting", tokio_tungstenite::connect_async(request)).await {
+            Ok((socket, _)) => Ok(Self {
+                socket,
+                next: 0,
+                heard: VecDeque::new(),
+                user: String::new(),
+                token: token.to_owned(),
+            }),
+            Err(Error::Http(response)) => Err(response.status().as_u16()),
+            Err(error) => panic!("{error}"),
+        }
     }
 
     /// Registers an account and logs in, on a device `phone` of the class `default`.
     pub async fn register(node: &Node, name: &str) -> Self {
         let mut client = Self::connect(node).await;
-        client.call("login.register", json!({ "name": name, "password": PASSWORD })).await.expect("registered");
+        client
+            .call("login.register", json!({ "name": name, "password": PASSWORD }))
+            .await
+            .expect("registered");
         client.log_in(name, "phone", None).await.expect("logged in");
         client
     }
@@ -97,7 +129,9 @@ impl Client {
 
     /// Waits for the answer of a call that was begun.
     pub async fn answer(&mut self, id: u64) -> Result<Value, RpcError> {
-        self.until(|frame| frame["id"] == id).await.map_or_else(|close| panic!("closed: {close:?}"), outcome)
+        self.until(|frame| frame["id"] == id)
+            .await
+            .map_or_else(|close| panic!("closed: {close:?}"), outcome)
     }
 
     /// Sends a frame as it is, and gives the answer that has no id or the id null.
@@ -128,6 +162,17 @@ impl Client {
         self.heard = kept;
         let taken: VecDeque<Value> = taken;
         taken.into_iter().map(|frame| frame["params"].clone()).collect()
+    }
+
+    /// Waits until everything has come that was on its way to this connection before, by a message of another
+    /// user that goes the same way: afterwards [`Self::heard`] says what was pushed, and what was not.
+    pub async fn settle(&mut self, other: &mut Self) {
+        self.next += 1;
+        let mark = format!("mark {} {}", self.token, self.next);
+        let params = json!({ "to": self.user, "client_id": &mark[..mark.len().min(64)], "content": mark, "qos": "at_most_once" });
+        other.call("send.send-message", params).await.expect("sent");
+        let found = self.until(|frame| frame["params"]["body"]["content"] == mark).await;
+        found.unwrap_or_else(|close| panic!("closed while waiting for a mark: {close:?}"));
     }
 
     /// Waits for the end of the connection. Gives the close frame of the server.
@@ -165,7 +210,9 @@ impl Client {
 }
 
 fn outcome(frame: Value) -> Result<Value, RpcError> {
-    let Some(error) = frame.get("error") else { return Ok(frame["result"].clone()) };
+    let Some(error) = frame.get("error") else {
+        return Ok(frame["result"].clone());
+    };
     Err(RpcError {
         number: error["code"].as_i64().expect("a number"),
         code: error["data"]["code"].as_str().expect("a code").to_owned(),

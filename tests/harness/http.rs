@@ -5,9 +5,10 @@ use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
+use super::client::PASSWORD;
 use super::{Node, within};
 
 /// A response.
@@ -33,6 +34,33 @@ pub async fn call(node: &Node, function: &str, method: &str, body: impl Into<Byt
     request(node, "POST", &format!("/v1/{function}/{method}"), body, token).await
 }
 
+/// Calls a method that is expected to succeed. Gives its result.
+pub async fn done(node: &Node, function: &str, method: &str, params: &Value, token: Option<&str>) -> Value {
+    let response = call(node, function, method, params.to_string(), token).await;
+    assert_eq!(response.status, 200, "{function}.{method}: {}", response.text);
+    response.json()
+}
+
+/// Registers an account that has no session yet. Gives its user.
+pub async fn register(node: &Node, name: &str) -> String {
+    let user = done(
+        node,
+        "login",
+        "register",
+        &json!({ "name": name, "password": PASSWORD }),
+        None,
+    )
+    .await;
+    user.as_str().expect("a user").to_owned()
+}
+
+/// Logs in on a device. Gives the token; there is no connection.
+pub async fn login(node: &Node, name: &str, device: &str) -> String {
+    let params = json!({ "name": name, "password": PASSWORD, "device": device });
+    let grant = done(node, "login", "login", &params, None).await;
+    grant["token"].as_str().expect("a token").to_owned()
+}
+
 /// Asks for a path.
 pub async fn get(node: &Node, path: &str, token: Option<&str>) -> Response {
     request(node, "GET", path, Bytes::new(), token).await
@@ -55,7 +83,10 @@ pub async fn request(node: &Node, method: &str, path: &str, body: impl Into<Byte
         let connection = tokio::spawn(connection);
         let response = sender.send_request(request).await.expect("a response");
         let status = response.status().as_u16();
-        let content_type = response.headers().get("content-type").map(|value| value.to_str().expect("text").to_owned());
+        let content_type = response
+            .headers()
+            .get("content-type")
+            .map(|value| value.to_str().expect("text").to_owned());
         let text = response.into_body().collect().await.expect("a body").to_bytes();
         connection.abort();
         Response {

@@ -10,7 +10,10 @@ pub struct Manifest(Table);
 
 /// The checkout.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the host lies in the checkout").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the host lies in the checkout")
+        .to_owned()
 }
 
 impl Default for Manifest {
@@ -20,7 +23,10 @@ impl Default for Manifest {
         let mut manifest = Self(text.parse().expect("a TOML table"));
         let functions: Vec<String> = manifest.table("component").keys().cloned().collect();
         for function in functions {
-            let source = manifest.table(&format!("component.{function}"))["source"].as_str().expect("text").to_owned();
+            let source = manifest.table(&format!("component.{function}"))["source"]
+                .as_str()
+                .expect("text")
+                .to_owned();
             let path = root().join(source).display().to_string();
             manifest = manifest.set(&format!("component.{function}.source"), path);
         }
@@ -62,7 +68,9 @@ impl Manifest {
     fn table(&mut self, path: &str) -> &mut Table {
         path.split('.').fold(&mut self.0, |table, key| {
             let entry = table.entry(key).or_insert_with(|| Value::Table(Table::new()));
-            entry.as_table_mut().unwrap_or_else(|| panic!("{path} leads through a value"))
+            entry
+                .as_table_mut()
+                .unwrap_or_else(|| panic!("{path} leads through a value"))
         })
     }
 }

@@ -16,7 +16,11 @@ impl Folder {
     /// An empty folder.
     pub fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("mpim-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let name = format!(
+            "mpim-test-{}-{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        );
         let path = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&path).expect("a temporary folder");
         Self(path)
@@ -74,15 +78,24 @@ impl Node {
         std::fs::write(&file, manifest.text()).expect("the manifest is written");
         share_compiled(folder.path());
         let mut command = mpim();
-        command.args(["up", "--listen", "127.0.0.1:0", "--data"]).arg(folder.path().join("data"));
-        command.arg("--app").arg(&file).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .args(["up", "--listen", "127.0.0.1:0", "--data"])
+            .arg(folder.path().join("data"));
+        command
+            .arg("--app")
+            .arg(&file)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary runs");
         let (log, reader) = gather(child.stderr.take().expect("piped"));
         let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
         let mut line = String::new();
         // Ends with the first line, or with the process.
         let _ = stdout.read_line(&mut line);
-        let url = line.split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned);
+        let url = line
+            .split_whitespace()
+            .find(|word| word.starts_with("http://"))
+            .map(str::to_owned);
         let Some(url) = url else {
             let _ = child.wait();
             let _ = reader.join();
@@ -90,7 +103,13 @@ impl Node {
             return Err(format!("{line}{said}"));
         };
         std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
-        Ok(Self { child, url, folder, log, reader: Some(reader) })
+        Ok(Self {
+            child,
+            url,
+            folder,
+            log,
+            reader: Some(reader),
+        })
     }
 
     /// The end of the process, without warning: `kill -9`. Gives its folder.
@@ -109,7 +128,13 @@ impl Node {
     /// Asks the process to end.
     pub fn terminate(&self) {
         let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill runs").success());
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &id])
+                .status()
+                .expect("kill runs")
+                .success()
+        );
     }
 
     /// Whether the process is still there.
@@ -125,14 +150,23 @@ impl Node {
     /// Resident memory in KiB.
     pub fn resident_kib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("running");
-        let line = status.lines().find(|line| line.starts_with("VmRSS")).expect("has memory");
-        line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmRSS"))
+            .expect("has memory");
+        line.split_whitespace()
+            .nth(1)
+            .and_then(|kib| kib.parse().ok())
+            .expect("a number")
     }
 
     /// The token of the operator.
     pub fn operator_token(&self) -> String {
         let path = self.folder.path().join("data/operator.token");
-        std::fs::read_to_string(path).expect("made at the start").trim().to_owned()
+        std::fs::read_to_string(path)
+            .expect("made at the start")
+            .trim()
+            .to_owned()
     }
 }
 

@@ -62,11 +62,19 @@ impl From<sql::Error> for Error {
 }
 
 fn unavailable(message: String) -> Error {
-    Error { code: ErrorCode::Unavailable, message, retryable: true }
+    Error {
+        code: ErrorCode::Unavailable,
+        message,
+        retryable: true,
+    }
 }
 
 fn overloaded(message: String) -> Error {
-    Error { code: ErrorCode::Overloaded, message, retryable: true }
+    Error {
+        code: ErrorCode::Overloaded,
+        message,
+        retryable: true,
+    }
 }
 
 /// The detail is for the log, not for the client.

@@ -14,12 +14,9 @@ pub mod sql;
 pub use bindings::mpim::host::gateway::{Audience, Caller, Connection, Identity, Recipient};
 pub use bindings::mpim::host::types::{Error as HostError, Priority};
 pub use bindings::mpim::im::notify::{
-    ContactChange, ContactChangeKind, GroupChange, GroupChangeKind, Kick, PresenceChange, Recall,
-    StateChange,
+    ContactChange, ContactChangeKind, GroupChange, GroupChangeKind, Kick, PresenceChange, Recall, StateChange,
 };
-pub use bindings::mpim::im::types::{
-    Error, ErrorCode, Message, MessageState, Qos, Receipt,
-};
+pub use bindings::mpim::im::types::{Error, ErrorCode, Message, MessageState, Qos, Receipt};
 
 /// Milliseconds since the epoch, UTC, from the WASI clock.
 pub fn now_ms() -> u64 {
@@ -69,8 +66,7 @@ pub mod password {
 
     /// The Argon2id hash of a password, as a PHC string.
     pub async fn hash(password: String) -> Result<String, Error> {
-        crate::import!(async crate::bindings::mpim::host::password, hash, hash_password(password))
-            .map_err(Error::from)
+        crate::import!(async crate::bindings::mpim::host::password, hash, hash_password(password)).map_err(Error::from)
     }
 
     /// Whether the password has the hash.
@@ -100,9 +96,15 @@ pub mod telemetry {
 
     /// One line in the log of the host.
     pub fn log(level: Level, message: &str, fields: &[(&str, String)]) {
-        let fields: Vec<(String, String)> =
-            fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-        crate::import!(crate::bindings::mpim::host::telemetry, log, log(level, message, &fields));
+        let fields: Vec<(String, String)> = fields
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.clone()))
+            .collect();
+        crate::import!(
+            crate::bindings::mpim::host::telemetry,
+            log,
+            log(level, message, &fields)
+        );
     }
 
     /// Adds to a counter without labels.
@@ -117,13 +119,16 @@ pub mod rate_limit {
 
     /// Takes one permit of the bucket, or tells how long to wait.
     pub fn acquire(name: &str, key: &str) -> Result<(), Error> {
-        crate::import!(crate::bindings::mpim::host::rate_limit, acquire, acquire_permits(name, key, 1)).map_err(
-            |wait_ms| Error {
-                code: ErrorCode::RateLimited,
-                message: format!("too many requests, retry in {wait_ms} ms"),
-                retryable: true,
-            },
+        crate::import!(
+            crate::bindings::mpim::host::rate_limit,
+            acquire,
+            acquire_permits(name, key, 1)
         )
+        .map_err(|wait_ms| Error {
+            code: ErrorCode::RateLimited,
+            message: format!("too many requests, retry in {wait_ms} ms"),
+            retryable: true,
+        })
     }
 }
 
@@ -203,7 +208,10 @@ pub mod notify {
         /// The live connections of some users, on every node.
         pub fn users(users: impl IntoIterator<Item = u64>) -> Self {
             let recipients = users.into_iter().map(|user| Recipient { user, cursor: None }).collect();
-            Self { recipients, ..Self::nobody() }
+            Self {
+                recipients,
+                ..Self::nobody()
+            }
         }
 
         /// No one, to be filled in.
@@ -264,9 +272,10 @@ pub mod notify {
 pub fn hint(what: &str, outcome: Result<(), Error>) {
     if let Err(error) = outcome {
         telemetry::count("mpim_hints_lost", 1);
-        telemetry::log(telemetry::Level::Warn, "a notification was not handed on", &[
-            ("notification", what.to_owned()),
-            ("error", error.message),
-        ]);
+        telemetry::log(
+            telemetry::Level::Warn,
+            "a notification was not handed on",
+            &[("notification", what.to_owned()), ("error", error.message)],
+        );
     }
 }

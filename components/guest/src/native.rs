@@ -30,7 +30,8 @@ pub fn give(host: Rc<dyn Host>) {
 
 /// The host given to this thread; without one, the one whose every answer is the default.
 pub(crate) fn host() -> Rc<dyn Host> {
-    HOST.with(|given| given.borrow().clone()).unwrap_or_else(|| Rc::new(Absent))
+    HOST.with(|given| given.borrow().clone())
+        .unwrap_or_else(|| Rc::new(Absent))
 }
 
 struct Absent;
@@ -49,7 +50,11 @@ fn absent_function<T: 'static>() -> Answer<Result<T, Error>> {
 }
 
 /// Every import of the project's components. Semantics are those of the WIT interfaces.
-#[expect(missing_docs, unused_variables, reason = "each method is the import of its name, documented in wit/")]
+#[expect(
+    missing_docs,
+    unused_variables,
+    reason = "each method is the import of its name, documented in wit/"
+)]
 pub trait Host {
     fn next_id(&self) -> u64 {
         0

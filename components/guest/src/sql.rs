@@ -61,7 +61,11 @@ impl Batch {
     }
 
     fn at_least(mut self, at_least: u32, sql: impl Into<String>, params: Vec<Value>) -> Self {
-        self.0.push(Step { sql: sql.into(), params, at_least });
+        self.0.push(Step {
+            sql: sql.into(),
+            params,
+            at_least,
+        });
         self
     }
 
@@ -70,7 +74,10 @@ impl Batch {
         let outcomes = import!(async crate::bindings::mpim::host::sql, batch, batch(self.0))?;
         Ok(outcomes
             .into_iter()
-            .map(|outcome| Done { affected: outcome.affected, rows: outcome.rows.into_iter().map(Row).collect() })
+            .map(|outcome| Done {
+                affected: outcome.affected,
+                rows: outcome.rows.into_iter().map(Row).collect(),
+            })
             .collect())
     }
 }
@@ -93,10 +100,11 @@ impl Row {
     /// since the statement is ours.
     pub fn at<T: Read>(&self, place: usize) -> Result<T, ImError> {
         self.0.get(place).and_then(T::read).ok_or_else(|| {
-            crate::telemetry::log(crate::telemetry::Level::Error, "a row has another shape than expected", &[
-                ("place", place.to_string()),
-                ("row", format!("{:?}", self.0)),
-            ]);
+            crate::telemetry::log(
+                crate::telemetry::Level::Error,
+                "a row has another shape than expected",
+                &[("place", place.to_string()), ("row", format!("{:?}", self.0))],
+            );
             ImError::internal("internal error")
         })
     }
@@ -110,7 +118,11 @@ pub trait Read: Sized {
 
 impl Read for i64 {
     fn read(value: &Value) -> Option<Self> {
-        if let Value::Integer(number) = value { Some(*number) } else { None }
+        if let Value::Integer(number) = value {
+            Some(*number)
+        } else {
+            None
+        }
     }
 }
 
@@ -134,13 +146,21 @@ impl Read for bool {
 
 impl Read for String {
     fn read(value: &Value) -> Option<Self> {
-        if let Value::Text(text) = value { Some(text.clone()) } else { None }
+        if let Value::Text(text) = value {
+            Some(text.clone())
+        } else {
+            None
+        }
     }
 }
 
 impl<T: Read> Read for Option<T> {
     fn read(value: &Value) -> Option<Self> {
-        if let Value::Null = value { Some(None) } else { T::read(value).map(Some) }
+        if let Value::Null = value {
+            Some(None)
+        } else {
+            T::read(value).map(Some)
+        }
     }
 }
 

@@ -17,7 +17,10 @@ pub(super) struct Breakers {
 
 impl Breakers {
     pub(super) fn new(settings: BreakerSettings) -> Self {
-        Self { settings, named: Mutex::default() }
+        Self {
+            settings,
+            named: Mutex::default(),
+        }
     }
 
     /// Names beyond the bound are never held back: a breaker that is not there cannot open.
@@ -62,28 +65,42 @@ struct Bucket {
 impl Bucket {
     fn refilled(self, rate: Rate, now: Instant) -> Self {
         let back = now.duration_since(self.at).as_secs_f64() * rate.per_second;
-        Self { tokens: (self.tokens + back).min(rate.burst), at: now }
+        Self {
+            tokens: (self.tokens + back).min(rate.burst),
+            at: now,
+        }
     }
 }
 
 impl Buckets {
     pub(super) fn new(rates: BTreeMap<String, Rate>, keys_max: usize) -> Self {
-        Self { rates, keys_max, filled: Mutex::default() }
+        Self {
+            rates,
+            keys_max,
+            filled: Mutex::default(),
+        }
     }
 
     /// Takes permits, or tells in how many milliseconds they will be there.
     pub(super) fn acquire(&self, name: &str, key: &str, permits: u32) -> Result<(), u64> {
-        let Some(rate) = self.rates.get(name).copied() else { return Ok(()) };
+        let Some(rate) = self.rates.get(name).copied() else {
+            return Ok(());
+        };
         let now = Instant::now();
         let mut filled = self.filled.lock().unwrap_or_else(PoisonError::into_inner);
         if filled.len() >= self.keys_max {
             // A full bucket and one that is not there are the same.
             let rates = &self.rates;
             filled.retain(|(name, _), bucket| {
-                rates.get(name).is_some_and(|rate| bucket.refilled(*rate, now).tokens < rate.burst)
+                rates
+                    .get(name)
+                    .is_some_and(|rate| bucket.refilled(*rate, now).tokens < rate.burst)
             });
         }
-        let full = Bucket { tokens: rate.burst, at: now };
+        let full = Bucket {
+            tokens: rate.burst,
+            at: now,
+        };
         let place = (name.to_owned(), key.to_owned());
         if filled.len() >= self.keys_max && !filled.contains_key(&place) {
             return Err(WAIT_WHEN_FULL_MS);
@@ -104,8 +121,14 @@ const WAIT_WHEN_FULL_MS: u64 = 1_000;
 
 fn wait_ms(missing: f64, rate: Rate) -> u64 {
     const LONGEST_MS: f64 = 3_600_000.0;
-    let wait = (missing / rate.per_second.max(f64::MIN_POSITIVE) * 1000.0).ceil().clamp(1.0, LONGEST_MS);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 1 ..= LONGEST_MS")]
+    let wait = (missing / rate.per_second.max(f64::MIN_POSITIVE) * 1000.0)
+        .ceil()
+        .clamp(1.0, LONGEST_MS);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "clamped to 1 ..= LONGEST_MS"
+    )]
     {
         wait as u64
     }
@@ -117,7 +140,16 @@ mod tests {
     use std::time::Duration;
 
     fn buckets(keys_max: usize) -> Buckets {
-        Buckets::new(BTreeMap::from([("login".to_owned(), Rate { per_second: 2.0, burst: 3.0 })]), keys_max)
+        Buckets::new(
+            BTreeMap::from([(
+                "login".to_owned(),
+                Rate {
+                    per_second: 2.0,
+                    burst: 3.0,
+                },
+            )]),
+            keys_max,
+        )
     }
 
     #[tokio::test(start_paused = true)]
@@ -128,7 +160,11 @@ mod tests {
         }
         assert_eq!(buckets.acquire("login", "a", 1), Err(500));
         assert_eq!(buckets.acquire("login", "b", 1), Ok(()), "keys do not share");
-        assert_eq!(buckets.acquire("other", "a", 9), Ok(()), "a name without a rate is not limited");
+        assert_eq!(
+            buckets.acquire("other", "a", 9),
+            Ok(()),
+            "a name without a rate is not limited"
+        );
         tokio::time::advance(Duration::from_millis(500)).await;
         assert_eq!(buckets.acquire("login", "a", 1), Ok(()));
         assert_eq!(buckets.acquire("login", "a", 1), Err(500));

@@ -22,12 +22,18 @@ pub struct Ids {
 impl Ids {
     /// For a worker, of which the lower ten bits count. No two that run at once may be the same.
     pub fn new(worker: u16) -> Self {
-        Self { worker: u64::from(worker) & ((1 << WORKER_BITS) - 1), last: AtomicU64::new(0) }
+        Self {
+            worker: u64::from(worker) & ((1 << WORKER_BITS) - 1),
+            last: AtomicU64::new(0),
+        }
     }
 
     /// The next id: greater than all that this source gave before.
     pub fn next(&self) -> u64 {
-        let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let elapsed = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_millis();
         self.next_at(u64::try_from(elapsed).unwrap_or(EPOCH_MS).saturating_sub(EPOCH_MS))
     }
 

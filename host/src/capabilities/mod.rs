@@ -30,7 +30,11 @@ pub use telemetry::Meter;
 
 pub(crate) mod bindings {
     //! Generated from `wit/host`.
-    #![allow(missing_docs, clippy::allow_attributes, reason = "generated from WIT, where the documentation is")]
+    #![allow(
+        missing_docs,
+        clippy::allow_attributes,
+        reason = "generated from WIT, where the documentation is"
+    )]
     wasmtime::component::bindgen!({ path: "../wit/host", world: "capabilities" });
 }
 use bindings::mpim::host as wit;
@@ -69,7 +73,11 @@ impl Granted {
     /// What a function has according to the manifest.
     pub fn new(function: Arc<str>, settings: &FunctionSettings, node: &Settings) -> Self {
         Self {
-            config: settings.config.iter().map(|(key, value)| (key.clone(), value.to_string())).collect(),
+            config: settings
+                .config
+                .iter()
+                .map(|(key, value)| (key.clone(), value.to_string()))
+                .collect(),
             meter: Meter::new(function.clone(), node.telemetry.clone()),
             breakers: guards::Breakers::new(node.breaker.clone()),
             buckets: guards::Buckets::new(settings.rates.clone(), node.telemetry.rate_keys_max),

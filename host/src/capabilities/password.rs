@@ -33,7 +33,11 @@ impl Passwords {
     /// With these parameters for new hashes.
     pub fn new(settings: PasswordSettings) -> Self {
         let running = Arc::new(Semaphore::new(settings.parallel_max.max(1)));
-        Self { settings, running, waiting: AtomicUsize::new(0) }
+        Self {
+            settings,
+            running,
+            waiting: AtomicUsize::new(0),
+        }
     }
 
     async fn hash(&self, password: String) -> Result<String, Fault> {
@@ -42,7 +46,8 @@ impl Passwords {
         self.away(password, move |password| {
             let hasher = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
             let hash: Result<PasswordHash, _> = hasher.hash_password(password);
-            hash.map(|hash| hash.to_string()).map_err(|error| Fault::Invalid(error.to_string()))
+            hash.map(|hash| hash.to_string())
+                .map_err(|error| Fault::Invalid(error.to_string()))
         })
         .await
     }
@@ -71,11 +76,17 @@ impl Passwords {
         work: impl FnOnce(&[u8]) -> Result<R, Fault> + Send + 'static,
     ) -> Result<R, Fault> {
         if password.len() > PASSWORD_MAX_BYTES {
-            return Err(Fault::Invalid(format!("a password has {PASSWORD_MAX_BYTES} bytes at most")));
+            return Err(Fault::Invalid(format!(
+                "a password has {PASSWORD_MAX_BYTES} bytes at most"
+            )));
         }
         let permit = {
             let _waiting = Waiting::enter(&self.waiting, self.settings.waiting_max)?;
-            self.running.clone().acquire_owned().await.map_err(|error| Fault::Unavailable(error.to_string()))?
+            self.running
+                .clone()
+                .acquire_owned()
+                .await
+                .map_err(|error| Fault::Unavailable(error.to_string()))?
         };
         let done = tokio::task::spawn_blocking(move || {
             let _permit = permit;
@@ -126,7 +137,12 @@ mod tests {
     use super::*;
 
     fn passwords() -> Passwords {
-        Passwords::new(PasswordSettings { memory_kib: 64, passes: 1, parallel_max: 1, waiting_max: 1 })
+        Passwords::new(PasswordSettings {
+            memory_kib: 64,
+            passes: 1,
+            parallel_max: 1,
+            waiting_max: 1,
+        })
     }
 
     #[tokio::test]
@@ -134,14 +150,20 @@ mod tests {
         let passwords = passwords();
         let hash = passwords.hash("correct horse".to_owned()).await.expect("hashed");
         assert!(hash.starts_with("$argon2id$"), "{hash}");
-        assert_eq!(passwords.verify("correct horse".to_owned(), hash.clone()).await, Ok(true));
+        assert_eq!(
+            passwords.verify("correct horse".to_owned(), hash.clone()).await,
+            Ok(true)
+        );
         assert_eq!(passwords.verify("wrong horse".to_owned(), hash).await, Ok(false));
     }
 
     #[tokio::test]
     async fn a_hash_that_asks_for_too_much_memory_is_refused() {
         let hash = "$argon2id$v=19$m=1048576,t=1,p=1$c29tZXNhbHQ$WwAiCYP0aDhz1pGJzPtRYA".to_owned();
-        assert!(matches!(passwords().verify("x".to_owned(), hash).await, Err(Fault::Invalid(_))));
+        assert!(matches!(
+            passwords().verify("x".to_owned(), hash).await,
+            Err(Fault::Invalid(_))
+        ));
     }
 
     #[tokio::test]
@@ -149,7 +171,9 @@ mod tests {
         let passwords = passwords();
         let _running = passwords.running.clone().acquire_owned().await.expect("free");
         let waiting = Box::pin(passwords.hash("a".to_owned()));
-        let (refused, _) = futures_util::future::select(Box::pin(passwords.hash("b".to_owned())), waiting).await.factor_first();
+        let (refused, _) = futures_util::future::select(Box::pin(passwords.hash("b".to_owned())), waiting)
+            .await
+            .factor_first();
         assert!(matches!(refused, Err(Fault::Overloaded(_))));
     }
 }

@@ -84,12 +84,18 @@ impl Push {
         match &self {
             Self::Notification { to, .. } if !to.nodes.is_empty() => {
                 for name in &to.nodes {
-                    node.queue.publish(&Self::topic(name), priority, payload.clone()).await?;
+                    node.queue
+                        .publish(&Self::topic(name), priority, payload.clone())
+                        .await?;
                 }
                 Ok(())
             }
             // This node is the whole cluster.
-            _ => node.queue.publish(&Self::topic(&node.name), priority, payload).await.map(|_| ()),
+            _ => node
+                .queue
+                .publish(&Self::topic(&node.name), priority, payload)
+                .await
+                .map(|_| ()),
         }
     }
 

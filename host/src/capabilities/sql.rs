@@ -47,7 +47,9 @@ fn call<T: 'static>(accessor: &Accessor<T, HasSelf<Guest>>) -> (Arc<Node>, std::
 /// a refused statement or a full queue says nothing about its health.
 async fn guarded<R>(node: &Node, work: impl Future<Output = Result<R, Error>>) -> Result<R, wit::Error> {
     if !node.sql_breaker.allow() {
-        return Err(wit::Error::Unavailable("the store is failing and is not asked for a moment".to_owned()));
+        return Err(wit::Error::Unavailable(
+            "the store is failing and is not asked for a moment".to_owned(),
+        ));
     }
     let outcome = work.await;
     node.sql_breaker.report(!matches!(outcome, Err(Error::Unavailable(_))));
@@ -84,13 +86,20 @@ impl From<Value> for wit::Value {
 
 impl From<wit::Step> for Step {
     fn from(step: wit::Step) -> Self {
-        Self { sql: step.sql, params: step.params.into_iter().map(Value::from).collect(), at_least: step.at_least }
+        Self {
+            sql: step.sql,
+            params: step.params.into_iter().map(Value::from).collect(),
+            at_least: step.at_least,
+        }
     }
 }
 
 impl From<Outcome> for wit::Outcome {
     fn from(outcome: Outcome) -> Self {
-        Self { affected: outcome.affected, rows: outcome.rows.into_iter().map(to_row).collect() }
+        Self {
+            affected: outcome.affected,
+            rows: outcome.rows.into_iter().map(to_row).collect(),
+        }
     }
 }
 

@@ -72,7 +72,12 @@ impl<T: Send + 'static> metadata::HostWithStore<T> for HasSelf<Guest> {
         Ok(guest.node.metadata.count(&guest.scoped(&set)).await?)
     }
 
-    async fn lock(accessor: &Accessor<T, Self>, name: String, owner: String, ttl_ms: u64) -> Result<Option<u64>, Error> {
+    async fn lock(
+        accessor: &Accessor<T, Self>,
+        name: String,
+        owner: String,
+        ttl_ms: u64,
+    ) -> Result<Option<u64>, Error> {
         let guest = guest(accessor);
         Ok(guest.node.metadata.lock(guest.scoped(&name), owner, ttl_ms).await?)
     }
@@ -93,7 +98,11 @@ impl<T: Send + 'static> queue::HostWithStore<T> for HasSelf<Guest> {
         payload: Vec<u8>,
     ) -> Result<u64, Error> {
         let guest = guest(accessor);
-        Ok(guest.node.queue.publish(&push::shared_topic(&topic), priority.into(), payload).await?)
+        Ok(guest
+            .node
+            .queue
+            .publish(&push::shared_topic(&topic), priority.into(), payload)
+            .await?)
     }
 
     async fn receive(
@@ -105,16 +114,28 @@ impl<T: Send + 'static> queue::HostWithStore<T> for HasSelf<Guest> {
     ) -> Result<Vec<queue::Entry>, Error> {
         let guest = guest(accessor);
         let topic = push::shared_topic(&topic);
-        let entries = guest.node.queue.receive(&topic, &guest.scoped(&group), max, wait_ms).await?;
+        let entries = guest
+            .node
+            .queue
+            .receive(&topic, &guest.scoped(&group), max, wait_ms)
+            .await?;
         Ok(entries
             .into_iter()
-            .map(|entry| queue::Entry { id: entry.id, priority: entry.priority.into(), payload: entry.payload })
+            .map(|entry| queue::Entry {
+                id: entry.id,
+                priority: entry.priority.into(),
+                payload: entry.payload,
+            })
             .collect())
     }
 
     async fn ack(accessor: &Accessor<T, Self>, topic: String, group: String, ids: Vec<u64>) -> Result<u32, Error> {
         let guest = guest(accessor);
-        Ok(guest.node.queue.ack(&push::shared_topic(&topic), &guest.scoped(&group), &ids).await?)
+        Ok(guest
+            .node
+            .queue
+            .ack(&push::shared_topic(&topic), &guest.scoped(&group), &ids)
+            .await?)
     }
 }
 

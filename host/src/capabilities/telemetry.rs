@@ -30,14 +30,26 @@ impl Meter {
     /// For a function.
     pub fn new(function: Arc<str>, settings: TelemetrySettings) -> Self {
         let dropped = metrics::counter!("mpim_telemetry_dropped_total", "function" => function.to_string());
-        let lines = Mutex::new(Lines { second: Instant::now(), written: 0 });
-        Self { function, settings, lines, series: Mutex::default(), dropped }
+        let lines = Mutex::new(Lines {
+            second: Instant::now(),
+            written: 0,
+        });
+        Self {
+            function,
+            settings,
+            lines,
+            series: Mutex::default(),
+            dropped,
+        }
     }
 
     fn may_log(&self) -> bool {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.second.elapsed().as_secs() >= 1 {
-            *lines = Lines { second: Instant::now(), written: 0 };
+            *lines = Lines {
+                second: Instant::now(),
+                written: 0,
+            };
         }
         lines.written = lines.written.saturating_add(1);
         let within = lines.written <= self.settings.log_lines_per_second;
@@ -62,7 +74,13 @@ impl Meter {
             series.insert(key);
         }
         let own = Label::new("function", self.function.to_string());
-        Some(labels.iter().map(|(key, value)| Label::new(key.clone(), value.clone())).chain([own]).collect())
+        Some(
+            labels
+                .iter()
+                .map(|(key, value)| Label::new(key.clone(), value.clone()))
+                .chain([own])
+                .collect(),
+        )
     }
 
     fn line(&self, message: String, fields: &[(String, String)]) -> String {
@@ -118,18 +136,33 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_flood_of_lines_and_series_is_cut_off() {
-        let settings = TelemetrySettings { log_lines_per_second: 5, series_max: 3, ..TelemetrySettings::default() };
+        let settings = TelemetrySettings {
+            log_lines_per_second: 5,
+            series_max: 3,
+            ..TelemetrySettings::default()
+        };
         let meter = Meter::new("flood".into(), settings);
         assert_eq!((0..100).filter(|_| meter.may_log()).count(), 5);
         tokio::time::advance(std::time::Duration::from_secs(1)).await;
         assert!(meter.may_log());
-        assert_eq!((0..100).filter(|index| meter.labels(&index.to_string(), &[]).is_some()).count(), 3);
+        assert_eq!(
+            (0..100)
+                .filter(|index| meter.labels(&index.to_string(), &[]).is_some())
+                .count(),
+            3
+        );
         assert!(meter.labels("0", &[]).is_some(), "a known series goes on");
     }
 
     #[test]
     fn a_long_line_is_cut_between_characters() {
-        let settings = TelemetrySettings { log_line_max_bytes: 10, ..TelemetrySettings::default() };
-        assert_eq!(Meter::new("long".into(), settings).line("ééééééééé".to_owned(), &[]), "ééééé");
+        let settings = TelemetrySettings {
+            log_line_max_bytes: 10,
+            ..TelemetrySettings::default()
+        };
+        assert_eq!(
+            Meter::new("long".into(), settings).line("ééééééééé".to_owned(), &[]),
+            "ééééé"
+        );
     }
 }

@@ -47,13 +47,20 @@ impl<'a> Linking<'a> {
         settings: &'a Settings,
         dispatch: &'a Arc<Dispatch>,
     ) -> Self {
-        Self { engine, node, settings, dispatch }
+        Self {
+            engine,
+            node,
+            settings,
+            dispatch,
+        }
     }
 
     /// A function with an empty pool, or what does not fit.
     pub(super) fn function(&self, name: &str, version: Version, source: FunctionSource) -> Result<Function, LoadError> {
-        let mismatch =
-            |error: wasmtime::Error| LoadError::ImportMismatch { function: name.to_owned(), reason: format!("{error:#}") };
+        let mismatch = |error: wasmtime::Error| LoadError::ImportMismatch {
+            function: name.to_owned(),
+            reason: format!("{error:#}"),
+        };
         check_callers(&version)?;
         let mut linker = Linker::new(self.engine.wasm());
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(mismatch)?;
@@ -64,7 +71,9 @@ impl<'a> Linking<'a> {
                 Offer::Types => {
                     linker.instance(import).map_err(mismatch)?;
                 }
-                Offer::Notifications => self.link(&mut linker, &version, import, notification).map_err(mismatch)?,
+                Offer::Notifications => self
+                    .link(&mut linker, &version, import, notification)
+                    .map_err(mismatch)?,
                 Offer::Function => self.link(&mut linker, &version, import, invocation).map_err(mismatch)?,
             }
         }
@@ -143,16 +152,26 @@ impl<'a> Linking<'a> {
         else {
             return vec![import.to_owned()];
         };
-        let functions = instance.exports(engine).filter(|(_, item)| matches!(item.ty, ComponentItem::ComponentFunc(_)));
+        let functions = instance
+            .exports(engine)
+            .filter(|(_, item)| matches!(item.ty, ComponentItem::ComponentFunc(_)));
         functions.map(|(name, _)| name.to_owned()).collect()
     }
 }
 
 /// A caller that the host cannot fill in is found here, not at the first call.
 fn check_callers(version: &Version) -> Result<(), LoadError> {
-    let anyone = Caller { user: 0, session: 0, device: "".into(), connection: None };
+    let anyone = Caller {
+        user: 0,
+        session: 0,
+        device: "".into(),
+        connection: None,
+    };
     for method in version.methods.iter().filter(|method| method.takes_caller) {
-        let fits = method.parameters.first().is_some_and(|(_, ty)| anyone.to_val(ty).is_some());
+        let fits = method
+            .parameters
+            .first()
+            .is_some_and(|(_, ty)| anyone.to_val(ty).is_some());
         if !fits {
             return Err(LoadError::MethodMismatch {
                 name: method.full_name(),
@@ -220,16 +239,24 @@ async fn nested(
     context: Context,
 ) -> Result<Option<Val>, Fault> {
     let unknown = || Fault::UnknownMethod(format!("{interface}.{name}"));
-    let dispatch = dispatch.upgrade().ok_or_else(|| Fault::Overloaded("the node is shutting down".to_owned()))?;
+    let dispatch = dispatch
+        .upgrade()
+        .ok_or_else(|| Fault::Overloaded("the node is shutting down".to_owned()))?;
     let exporter = dispatch.exporters.get(interface).ok_or_else(unknown)?;
     let method = find(&dispatch, exporter, interface, name).ok_or_else(unknown)?;
     let mut arguments = arguments.to_vec();
-    if let (true, Some(caller), Some(first), Some((_, ty))) =
-        (method.takes_caller, &context.caller, arguments.first_mut(), method.parameters.first())
-    {
+    if let (true, Some(caller), Some(first), Some((_, ty))) = (
+        method.takes_caller,
+        &context.caller,
+        arguments.first_mut(),
+        method.parameters.first(),
+    ) {
         *first = caller.to_val(ty).ok_or_else(unknown)?;
     }
-    let context = Context { depth: context.depth + 1, ..context };
+    let context = Context {
+        depth: context.depth + 1,
+        ..context
+    };
     // In a task of its own: Wasmtime runs one store at a time within one poll. Given up with its caller.
     let call = tokio::spawn(async move { dispatch.invoke(&method, arguments, context).await });
     match AbortOnDrop(call).await {
@@ -257,6 +284,8 @@ impl<T> Drop for AbortOnDrop<T> {
 
 fn find(dispatch: &Dispatch, function: &str, interface: &str, name: &str) -> Option<Arc<Method>> {
     let methods = &dispatch.function(function)?.version.methods;
-    methods.iter().find(|method| method.interface == interface && method.name == name).cloned()
+    methods
+        .iter()
+        .find(|method| method.interface == interface && method.name == name)
+        .cloned()
 }
-

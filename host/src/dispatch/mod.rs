@@ -69,10 +69,14 @@ impl Dispatch {
         let mut linked = BTreeMap::new();
         for (name, (version, function)) in versions {
             let function = linking.function(&name, version, function)?;
-            function.sandboxes.warm_up().await.map_err(|error| LoadError::NoSandbox {
-                function: name.clone(),
-                reason: format!("{error:#}"),
-            })?;
+            function
+                .sandboxes
+                .warm_up()
+                .await
+                .map_err(|error| LoadError::NoSandbox {
+                    function: name.clone(),
+                    reason: format!("{error:#}"),
+                })?;
             linked.insert(name, Arc::new(function));
         }
         // The cell is fresh: it was made above and nobody else has set it.
@@ -95,11 +99,19 @@ impl Dispatch {
     pub fn named(&self, name: &MethodName, purpose: &'static str) -> Result<Arc<Method>, LoadError> {
         self.method(&name.function, &name.method)
             .cloned()
-            .ok_or_else(|| LoadError::UnknownMethod { name: name.to_string(), purpose })
+            .ok_or_else(|| LoadError::UnknownMethod {
+                name: name.to_string(),
+                purpose,
+            })
     }
 
     /// A call from the edge: of a public method, with the arguments but the caller.
-    pub async fn call(&self, method: &Method, caller: Option<Caller>, mut arguments: Vec<Val>) -> Result<Answer, Fault> {
+    pub async fn call(
+        &self,
+        method: &Method,
+        caller: Option<Caller>,
+        mut arguments: Vec<Val>,
+    ) -> Result<Answer, Fault> {
         if !method.public {
             return Err(Fault::UnknownMethod(method.full_name()));
         }
@@ -117,24 +129,36 @@ impl Dispatch {
     }
 
     async fn begin(&self, method: &Method, caller: Option<Caller>, arguments: Vec<Val>) -> Result<Answer, Fault> {
-        let deadline_ms = self.function(&method.function).map_or(0, |function| function.deadline_ms);
-        let context = Context { caller, deadline: Instant::now() + ms(deadline_ms), depth: 0 };
+        let deadline_ms = self
+            .function(&method.function)
+            .map_or(0, |function| function.deadline_ms);
+        let context = Context {
+            caller,
+            deadline: Instant::now() + ms(deadline_ms),
+            depth: 0,
+        };
         Ok(answer(self.invoke(method, arguments, context).await?))
     }
 
     /// One call of one method with all its arguments, within the context of whoever calls.
     pub async fn invoke(&self, method: &Method, arguments: Vec<Val>, context: Context) -> Result<Option<Val>, Fault> {
         if context.depth > self.depth_max {
-            return Err(Fault::Overloaded(format!("functions call each other more than {} deep", self.depth_max)));
+            return Err(Fault::Overloaded(format!(
+                "functions call each other more than {} deep",
+                self.depth_max
+            )));
         }
-        let function =
-            self.function(&method.function).ok_or_else(|| Fault::UnknownMethod(method.full_name()))?;
+        let function = self
+            .function(&method.function)
+            .ok_or_else(|| Fault::UnknownMethod(method.full_name()))?;
         if !function.breaker.allow() {
             return Err(Fault::BreakerOpen(method.full_name()));
         }
         let begun = Instant::now();
         let outcome = function.run(method, &arguments, context).await;
-        function.breaker.report(!matches!(outcome, Err(Fault::Trapped(_) | Fault::DeadlineExceeded(_))));
+        function
+            .breaker
+            .report(!matches!(outcome, Err(Fault::Trapped(_) | Fault::DeadlineExceeded(_))));
         method.metrics.seconds.record(begun.elapsed());
         match &outcome {
             Ok(_) => method.metrics.answered.increment(1),
@@ -160,7 +184,11 @@ impl Function {
         let deadline = context.deadline;
         let mut lease = self.sandboxes.take(deadline).await?;
         store::begin(&mut lease.sandbox.store, context);
-        let func = *lease.sandbox.methods.get(method.index).ok_or_else(|| Fault::UnknownMethod(method.full_name()))?;
+        let func = *lease
+            .sandbox
+            .methods
+            .get(method.index)
+            .ok_or_else(|| Fault::UnknownMethod(method.full_name()))?;
         let mut results = vec![Val::Bool(false); usize::from(method.result.is_some())];
         let running = lease
             .sandbox
@@ -200,14 +228,19 @@ fn answer(result: Option<Val>) -> Answer {
 type Versions = BTreeMap<String, (Version, FunctionSource)>;
 
 fn read_all(engine: &Arc<Engine>, mut functions: BTreeMap<String, FunctionSource>) -> Result<Versions, LoadError> {
-    let components = functions.iter().map(|(name, function)| (name.clone(), function.component.clone())).collect();
+    let components = functions
+        .iter()
+        .map(|(name, function)| (name.clone(), function.component.clone()))
+        .collect();
     let mut versions = BTreeMap::new();
     for (name, compiled) in engine::compile_all(engine, components) {
         let compiled = compiled.map_err(|error| LoadError::NotAComponent {
             function: name.clone(),
             reason: format!("{error:#}"),
         })?;
-        let Some(source) = functions.remove(&name) else { continue };
+        let Some(source) = functions.remove(&name) else {
+            continue;
+        };
         let docs = Docs::of(&source.component);
         let version = Version::read(&name, compiled.version, compiled.component, &source.settings, &docs)?;
         versions.insert(name, (version, source));
@@ -220,7 +253,11 @@ fn exporters(versions: &Versions) -> Result<HashMap<String, String>, LoadError> 
     for (name, (version, _)) in versions {
         for interface in &version.interfaces {
             if let Some(first) = exporters.insert(interface.name.clone(), name.clone()) {
-                return Err(LoadError::InterfaceTwice { interface: interface.name.clone(), first, second: name.clone() });
+                return Err(LoadError::InterfaceTwice {
+                    interface: interface.name.clone(),
+                    first,
+                    second: name.clone(),
+                });
             }
         }
     }

@@ -11,9 +11,16 @@ use crate::json;
 use crate::values::{field, list, number, option, text};
 
 /// Puts a notification into the queues of the nodes that it is for.
-pub(super) async fn publish(node: &Node, name: &str, signature: &ComponentFunc, arguments: &[Val]) -> Result<(), Fault> {
+pub(super) async fn publish(
+    node: &Node,
+    name: &str,
+    signature: &ComponentFunc,
+    arguments: &[Val],
+) -> Result<(), Fault> {
     let wrong = |what: &str| Fault::Invalid(format!("the notification `{name}` has {what}"));
-    let [to, body] = arguments else { return Err(wrong("other parameters than an audience and a body")) };
+    let [to, body] = arguments else {
+        return Err(wrong("other parameters than an audience and a body"));
+    };
     let (_, ty) = signature.params().nth(1).ok_or_else(|| wrong("no body"))?;
     let to = audience(to).ok_or_else(|| wrong("no audience as its first parameter"))?;
     let mut text = Vec::with_capacity(256);
@@ -21,7 +28,13 @@ pub(super) async fn publish(node: &Node, name: &str, signature: &ComponentFunc, 
     let body = String::from_utf8(text)
         .map_err(|error| wrong(&error.to_string()))
         .and_then(|text| RawValue::from_string(text).map_err(|error| wrong(&error.to_string())))?;
-    Push::Notification { to, method: name.to_owned(), body }.publish(node).await
+    Push::Notification {
+        to,
+        method: name.to_owned(),
+        body,
+    }
+    .publish(node)
+    .await
 }
 
 /// The outcome as the `result<_, mpim:host/types.error>` that the interface declares.

@@ -40,7 +40,9 @@ pub(super) async fn call(
                 (Some(value), Some(ty)) => json::write(value, &ty, &mut text),
                 _ => text.extend_from_slice(b"null"),
             }
-            let token = value.as_ref().and_then(|value| values::text(values::field(value, "token")?).map(str::to_owned));
+            let token = value
+                .as_ref()
+                .and_then(|value| values::text(values::field(value, "token")?).map(str::to_owned));
             Ok(Called { text, token })
         }
         Err(error) => Err(EdgeError::answered(error.as_ref())),
@@ -49,7 +51,10 @@ pub(super) async fn call(
 
 /// A private method is as unknown as one that is not there.
 fn public(dispatch: &Dispatch, function: &str, method: &str) -> Result<Arc<Method>, EdgeError> {
-    let found = dispatch.method(function, method).filter(|method| method.public).cloned();
+    let found = dispatch
+        .method(function, method)
+        .filter(|method| method.public)
+        .cloned();
     let clip = |text: &str| text.chars().take(64).collect::<String>();
     found.ok_or_else(|| Fault::UnknownMethod(format!("{}.{}", clip(function), clip(method))).into())
 }
@@ -61,4 +66,3 @@ pub(super) fn result_type(method: &Method) -> Option<Type> {
         other => other.clone(),
     }
 }
-

@@ -22,13 +22,21 @@ pub(super) struct EdgeError {
 
 impl EdgeError {
     pub(super) fn permanent(code: &str, message: impl Into<String>) -> Self {
-        Self { code: code.to_owned(), message: message.into(), retryable: false }
+        Self {
+            code: code.to_owned(),
+            message: message.into(),
+            retryable: false,
+        }
     }
 
     /// The error that a function answered.
     pub(super) fn answered(error: Option<&Val>) -> Self {
         let (code, message, retryable) = json::error_parts(error);
-        Self { code, message, retryable }
+        Self {
+            code,
+            message,
+            retryable,
+        }
     }
 
     /// The code of JSON-RPC 2.0; those of its own are from -32768 to -32600.
@@ -61,7 +69,11 @@ impl EdgeError {
 
 impl From<Fault> for EdgeError {
     fn from(fault: Fault) -> Self {
-        Self { code: fault.code().to_owned(), message: fault.to_string(), retryable: fault.is_retryable() }
+        Self {
+            code: fault.code().to_owned(),
+            message: fault.to_string(),
+            retryable: fault.is_retryable(),
+        }
     }
 }
 

@@ -70,7 +70,9 @@ async fn call(
     json_only(&headers)?;
     let params = match body.as_ref() {
         b"" => Value::Object(serde_json::Map::new()),
-        bytes => serde_json::from_slice(bytes).map_err(|error| EdgeError::permanent("parse_error", error.to_string()))?,
+        bytes => {
+            serde_json::from_slice(bytes).map_err(|error| EdgeError::permanent("parse_error", error.to_string()))?
+        }
     };
     let caller = match bearer(&headers) {
         Some(token) => Some(gateway.lifecycle.verify(token).await?.caller()),
@@ -86,12 +88,23 @@ fn json(text: impl Into<Body>) -> Response {
 
 /// A body that says that it is something else than JSON is refused before it is read.
 fn json_only(headers: &HeaderMap) -> Result<(), EdgeError> {
-    let Some(kind) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
-    let kind = kind.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    let Some(kind) = headers.get(header::CONTENT_TYPE) else {
+        return Ok(());
+    };
+    let kind = kind
+        .to_str()
+        .unwrap_or_default()
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim();
     if kind.eq_ignore_ascii_case("application/json") {
         return Ok(());
     }
-    Err(EdgeError::permanent("unsupported_media_type", "the body must be application/json"))
+    Err(EdgeError::permanent(
+        "unsupported_media_type",
+        "the body must be application/json",
+    ))
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -131,7 +144,9 @@ async fn describe(State(gateway): Shared) -> Response {
 async fn functions(State(gateway): Shared, headers: HeaderMap) -> Result<Response, EdgeError> {
     operator(&gateway, &headers)?;
     let text = serde_json::to_string(&admin::functions(&gateway.dispatch));
-    Ok(json(text.map_err(|error| EdgeError::permanent("internal", error.to_string()))?))
+    Ok(json(text.map_err(|error| {
+        EdgeError::permanent("internal", error.to_string())
+    })?))
 }
 
 async fn metrics(State(gateway): Shared, headers: HeaderMap) -> Result<String, EdgeError> {
@@ -141,10 +156,19 @@ async fn metrics(State(gateway): Shared, headers: HeaderMap) -> Result<String, E
 
 /// Compares in constant time: the length of a token is no secret, its content is.
 fn operator(gateway: &Gateway, headers: &HeaderMap) -> Result<(), EdgeError> {
-    let (given, expected) = (bearer(headers).unwrap_or_default().as_bytes(), gateway.operator_token.as_bytes());
-    let differences = given.iter().zip(expected).fold(0, |all, (one, other)| all | (one ^ other));
+    let (given, expected) = (
+        bearer(headers).unwrap_or_default().as_bytes(),
+        gateway.operator_token.as_bytes(),
+    );
+    let differences = given
+        .iter()
+        .zip(expected)
+        .fold(0, |all, (one, other)| all | (one ^ other));
     if given.len() == expected.len() && differences == 0 {
         return Ok(());
     }
-    Err(EdgeError::permanent("unauthenticated", "this path is for the operator, with the token in DATA/operator.token"))
+    Err(EdgeError::permanent(
+        "unauthenticated",
+        "this path is for the operator, with the token in DATA/operator.token",
+    ))
 }

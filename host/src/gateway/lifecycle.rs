@@ -32,7 +32,8 @@ const CHUNK: usize = 500;
 impl Lifecycle {
     /// Finds every method that the settings name.
     pub(super) fn new(dispatch: Arc<Dispatch>, settings: &GatewaySettings) -> Result<Self, LoadError> {
-        let one = |name: &Option<MethodName>, purpose| name.as_ref().map(|name| dispatch.named(name, purpose)).transpose();
+        let one =
+            |name: &Option<MethodName>, purpose| name.as_ref().map(|name| dispatch.named(name, purpose)).transpose();
         let many = |names: &[MethodName], purpose| {
             let found = names.iter().map(|name| dispatch.named(name, purpose));
             found.collect::<Result<Vec<_>, _>>()
@@ -60,7 +61,13 @@ impl Lifecycle {
         let connection = Connection {
             id: 0,
             node: "".into(),
-            identity: Identity { user: 0, session: 0, device: "".into(), device_class: "".into(), expires_at: 0 },
+            identity: Identity {
+                user: 0,
+                session: 0,
+                device: "".into(),
+                device_class: "".into(),
+                expires_at: 0,
+            },
         };
         let mismatch = |method: &Method, purpose, reason: &str| LoadError::MethodMismatch {
             name: method.full_name(),
@@ -71,12 +78,20 @@ impl Lifecycle {
         let takes_list = |ty: &Type| matches!(ty, Type::List(list) if takes_one(&list.ty()));
         for method in self.opened.iter().chain(&self.closed).chain(&self.topics) {
             if !matches!(method.parameters.as_slice(), [(_, ty)] if takes_one(ty)) {
-                return Err(mismatch(method, "a connection came or went", "it must take one `connection`"));
+                return Err(mismatch(
+                    method,
+                    "a connection came or went",
+                    "it must take one `connection`",
+                ));
             }
         }
         for method in &self.renewed {
             if !matches!(method.parameters.as_slice(), [(_, ty)] if takes_list(ty)) {
-                return Err(mismatch(method, "renewing connections", "it must take a list of `connection`"));
+                return Err(mismatch(
+                    method,
+                    "renewing connections",
+                    "it must take a list of `connection`",
+                ));
             }
         }
         if let Some(method) = &self.verify
@@ -95,9 +110,16 @@ impl Lifecycle {
     /// What a token stands for.
     pub(super) async fn verify(&self, token: &str) -> Result<Identity, EdgeError> {
         let Some(method) = &self.verify else {
-            return Err(EdgeError::permanent("unauthenticated", "this node has no way to verify tokens"));
+            return Err(EdgeError::permanent(
+                "unauthenticated",
+                "this node has no way to verify tokens",
+            ));
         };
-        match self.dispatch.system(method, vec![Val::String(token.to_owned())]).await? {
+        match self
+            .dispatch
+            .system(method, vec![Val::String(token.to_owned())])
+            .await?
+        {
             Ok(identity) => identity.as_ref().and_then(values::identity).ok_or_else(|| {
                 tracing::error!(method = method.full_name(), "the answer is no identity");
                 EdgeError::permanent("internal", "internal error")
@@ -108,7 +130,9 @@ impl Lifecycle {
 
     /// Whether a call logs its connection in.
     pub(super) fn is_login(&self, function: &str, method: &str) -> bool {
-        self.login.as_ref().is_some_and(|login| login.function == function && login.method == method)
+        self.login
+            .as_ref()
+            .is_some_and(|login| login.function == function && login.method == method)
     }
 
     /// Tells that a connection is there; gives its topics.
@@ -116,17 +140,25 @@ impl Lifecycle {
         for method in &self.opened {
             self.tell(method, connection).await?;
         }
-        let Some(method) = &self.topics else { return Ok(Vec::new()) };
+        let Some(method) = &self.topics else {
+            return Ok(Vec::new());
+        };
         let topics = self.tell(method, connection).await?;
         let text = |topic: &Val| values::text(topic).map(str::to_owned);
-        Ok(topics.and_then(|topics| values::list(&topics, text)).unwrap_or_default())
+        Ok(topics
+            .and_then(|topics| values::list(&topics, text))
+            .unwrap_or_default())
     }
 
     /// Tells that a connection is gone. What fails is left to the end of the leases.
     pub(super) async fn closed(&self, connection: &Connection) {
         for method in &self.closed {
             if let Err(error) = self.tell(method, connection).await {
-                tracing::warn!(method = method.full_name(), error = error.message, "a closed connection was not reported");
+                tracing::warn!(
+                    method = method.full_name(),
+                    error = error.message,
+                    "a closed connection was not reported"
+                );
             }
         }
     }
@@ -135,11 +167,20 @@ impl Lifecycle {
     pub(super) async fn renewed(&self, connections: &[Arc<Connection>]) -> Vec<u64> {
         let mut close = Vec::new();
         for method in &self.renewed {
-            let Some((_, Type::List(list))) = method.parameters.first() else { continue };
+            let Some((_, Type::List(list))) = method.parameters.first() else {
+                continue;
+            };
             for chunk in connections.chunks(CHUNK) {
-                let records = chunk.iter().filter_map(|connection| connection.to_val(&list.ty())).collect();
+                let records = chunk
+                    .iter()
+                    .filter_map(|connection| connection.to_val(&list.ty()))
+                    .collect();
                 let answer = self.say(method, vec![Val::List(records)]).await;
-                close.extend(answer.and_then(|ids| values::list(&ids, values::number)).unwrap_or_default());
+                close.extend(
+                    answer
+                        .and_then(|ids| values::list(&ids, values::number))
+                        .unwrap_or_default(),
+                );
             }
         }
         close
@@ -149,7 +190,8 @@ impl Lifecycle {
     pub(super) async fn written(&self, ids: &[u64]) {
         let Some(method) = &self.written else { return };
         for chunk in ids.chunks(CHUNK) {
-            self.say(method, vec![Val::List(chunk.iter().copied().map(Val::U64).collect())]).await;
+            self.say(method, vec![Val::List(chunk.iter().copied().map(Val::U64).collect())])
+                .await;
         }
     }
 
@@ -174,7 +216,11 @@ impl Lifecycle {
             Ok(Err(error)) => EdgeError::answered(error.as_ref()),
             Err(fault) => fault.into(),
         };
-        tracing::warn!(method = method.full_name(), error = error.message, "a call of the gateway failed");
+        tracing::warn!(
+            method = method.full_name(),
+            error = error.message,
+            "a call of the gateway failed"
+        );
         None
     }
 }

@@ -150,7 +150,12 @@ impl Gateway {
     pub async fn fan_out(&self) {
         let topic = Push::topic(&self.node.name);
         loop {
-            match self.node.queue.receive(&topic, GROUP, PUSHES_AT_ONCE, PUSH_WAIT_MS).await {
+            match self
+                .node
+                .queue
+                .receive(&topic, GROUP, PUSHES_AT_ONCE, PUSH_WAIT_MS)
+                .await
+            {
                 Ok(entries) => {
                     let ids: Vec<u64> = entries.iter().map(|entry| entry.id).collect();
                     entries.iter().for_each(|entry| self.push(entry));
@@ -170,7 +175,9 @@ impl Gateway {
         match Push::decode(&entry.payload) {
             Ok(Push::Notification { to, method, body }) => {
                 let delivered = self.registry.deliver(&to, &method, &body);
-                self.metrics.deliveries.increment(u64::try_from(delivered).unwrap_or(u64::MAX));
+                self.metrics
+                    .deliveries
+                    .increment(u64::try_from(delivered).unwrap_or(u64::MAX));
             }
             Ok(Push::Subscribe { users, topic }) => self.registry.subscribe(&users, &topic),
             Ok(Push::Unsubscribe { users, topic }) => self.registry.unsubscribe(&users, &topic),
@@ -189,7 +196,10 @@ impl Gateway {
             let ended = self.lifecycle.renewed(&connections).await;
             self.registry.close(&ended, &Close::new(code::KICKED, "session-ended"));
             // One that went while it was renewed has a lease again: it is told once more that it is gone.
-            for gone in connections.iter().filter(|connection| !self.registry.contains(connection.id)) {
+            for gone in connections
+                .iter()
+                .filter(|connection| !self.registry.contains(connection.id))
+            {
                 self.lifecycle.closed(gone).await;
             }
         }

@@ -26,7 +26,10 @@ pub(super) struct Close {
 
 impl Close {
     pub(super) fn new(code: u16, reason: impl Into<String>) -> Self {
-        Self { code, reason: reason.into() }
+        Self {
+            code,
+            reason: reason.into(),
+        }
     }
 }
 
@@ -77,7 +80,11 @@ pub(super) struct Taken {
 
 impl Outbox {
     pub(super) fn new(bounds: Bounds) -> Self {
-        Self { bounds, waiting: Mutex::default(), ready: Notify::new() }
+        Self {
+            bounds,
+            waiting: Mutex::default(),
+            ready: Notify::new(),
+        }
     }
 
     /// Lets a frame wait in a lane, 0 low to 3 urgent. A frame over the bounds drops all and closes.
@@ -90,7 +97,10 @@ impl Outbox {
         waiting.bytes += frame.text.len();
         if waiting.frames > self.bounds.frames || waiting.bytes > self.bounds.bytes {
             let close = Some(Close::new(code::SLOW, "slow-consumer"));
-            *waiting = Waiting { close, ..Waiting::default() };
+            *waiting = Waiting {
+                close,
+                ..Waiting::default()
+            };
             metrics::counter!("mpim_gateway_slow_consumers_total").increment(1);
         } else if let Some(lane) = waiting.lanes.get_mut(usize::from(lane)) {
             lane.push_back(frame);
@@ -119,11 +129,14 @@ impl Outbox {
     pub(super) fn take(&self, max: usize) -> Taken {
         let mut waiting = self.waiting();
         let mut frames = Vec::new();
-        let below = |waiting: &Waiting, lane: usize| waiting.lanes.iter().take(lane).filter(|lane| !lane.is_empty()).count();
+        let below =
+            |waiting: &Waiting, lane: usize| waiting.lanes.iter().take(lane).filter(|lane| !lane.is_empty()).count();
         for lane in (0..waiting.lanes.len()).rev() {
             let reserved = below(&waiting, lane);
             let room = max.saturating_sub(frames.len()).saturating_sub(reserved);
-            let Some(queue) = waiting.lanes.get_mut(lane) else { continue };
+            let Some(queue) = waiting.lanes.get_mut(lane) else {
+                continue;
+            };
             let count = queue.len().min(room);
             frames.extend(queue.drain(..count));
             if queue.is_empty() {
@@ -151,7 +164,10 @@ mod tests {
     use super::*;
 
     fn frame(text: &str) -> Frame {
-        Frame { text: text.into(), track: None }
+        Frame {
+            text: text.into(),
+            track: None,
+        }
     }
 
     fn texts(taken: &Taken) -> Vec<&str> {
@@ -160,7 +176,10 @@ mod tests {
 
     #[test]
     fn urgent_overtakes_and_nobody_starves() {
-        let outbox = Outbox::new(Bounds { frames: 100, bytes: 1000 });
+        let outbox = Outbox::new(Bounds {
+            frames: 100,
+            bytes: 1000,
+        });
         for (text, lane) in [("n1", 1), ("n2", 1), ("u1", 3), ("u2", 3), ("u3", 3), ("l1", 0)] {
             outbox.push(frame(text), lane);
         }
@@ -183,7 +202,10 @@ mod tests {
 
     #[test]
     fn a_close_waits_for_what_was_pushed_before() {
-        let outbox = Outbox::new(Bounds { frames: 10, bytes: 1000 });
+        let outbox = Outbox::new(Bounds {
+            frames: 10,
+            bytes: 1000,
+        });
         outbox.push(frame("why"), 3);
         outbox.close(Close::new(code::KICKED, "kicked"));
         outbox.push(frame("late"), 3);

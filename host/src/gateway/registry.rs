@@ -38,12 +38,21 @@ impl Registry {
         let (id, identity) = (connection.id, &connection.identity);
         inner.users.entry(identity.user).or_default().push(id);
         inner.sessions.entry(identity.session).or_default().push(id);
-        inner.connections.insert(id, Entry { connection, outbox, topics: Vec::new() });
+        inner.connections.insert(
+            id,
+            Entry {
+                connection,
+                outbox,
+                topics: Vec::new(),
+            },
+        );
     }
 
     pub(super) fn remove(&self, id: u64) {
         let mut inner = self.write();
-        let Some(entry) = inner.connections.remove(&id) else { return };
+        let Some(entry) = inner.connections.remove(&id) else {
+            return;
+        };
         forget(&mut inner.users, entry.connection.identity.user, id);
         forget(&mut inner.sessions, entry.connection.identity.session, id);
         for topic in entry.topics {
@@ -90,7 +99,11 @@ impl Registry {
 
     /// Every connection.
     pub(super) fn all(&self) -> Vec<Arc<Connection>> {
-        self.read().connections.values().map(|entry| entry.connection.clone()).collect()
+        self.read()
+            .connections
+            .values()
+            .map(|entry| entry.connection.clone())
+            .collect()
     }
 
     /// Whether a connection is still there.
@@ -113,7 +126,13 @@ impl Registry {
         let before = seen.len();
         let mut put = |id: u64, text: &Utf8Bytes| {
             if let Some(entry) = inner.connections.get(&id).filter(|_| seen.insert(id)) {
-                entry.outbox.push(Frame { text: text.clone(), track: to.track }, to.priority);
+                entry.outbox.push(
+                    Frame {
+                        text: text.clone(),
+                        track: to.track,
+                    },
+                    to.priority,
+                );
                 if let Some(reason) = &to.close {
                     entry.outbox.close(Close::new(code::KICKED, reason.clone()));
                 }
@@ -121,12 +140,18 @@ impl Registry {
         };
         for recipient in &to.recipients {
             // Rendered only for users who are here.
-            let Some(ids) = inner.users.get(&recipient.user) else { continue };
+            let Some(ids) = inner.users.get(&recipient.user) else {
+                continue;
+            };
             let text = render(method, recipient.cursor, body);
             ids.iter().for_each(|id| put(*id, &text));
         }
         let subscribers = to.topics.iter().filter_map(|topic| inner.topics.get(topic)).flatten();
-        let sessions = to.sessions.iter().filter_map(|session| inner.sessions.get(session)).flatten();
+        let sessions = to
+            .sessions
+            .iter()
+            .filter_map(|session| inner.sessions.get(session))
+            .flatten();
         let mut shared = None;
         for id in subscribers.chain(sessions) {
             put(*id, shared.get_or_insert_with(|| render(method, None, body)));
@@ -145,14 +170,21 @@ impl Registry {
 
 impl Inner {
     fn subscribe(&mut self, id: u64, topic: String) {
-        let Some(entry) = self.connections.get_mut(&id) else { return };
+        let Some(entry) = self.connections.get_mut(&id) else {
+            return;
+        };
         if self.topics.entry(topic.clone()).or_default().insert(id) {
             entry.topics.push(topic);
         }
     }
 
     fn connections_of(&self, users: &[u64]) -> Vec<u64> {
-        users.iter().filter_map(|user| self.users.get(user)).flatten().copied().collect()
+        users
+            .iter()
+            .filter_map(|user| self.users.get(user))
+            .flatten()
+            .copied()
+            .collect()
     }
 }
 
@@ -189,9 +221,25 @@ mod tests {
     use crate::identity::Identity;
 
     fn connection(registry: &Registry, id: u64, user: u64) -> Arc<Outbox> {
-        let outbox = Arc::new(Outbox::new(Bounds { frames: 100, bytes: 10_000 }));
-        let identity = Identity { user, session: user * 10, device: "d".into(), device_class: "c".into(), expires_at: 0 };
-        registry.insert(Arc::new(Connection { id, node: "n".into(), identity }), outbox.clone());
+        let outbox = Arc::new(Outbox::new(Bounds {
+            frames: 100,
+            bytes: 10_000,
+        }));
+        let identity = Identity {
+            user,
+            session: user * 10,
+            device: "d".into(),
+            device_class: "c".into(),
+            expires_at: 0,
+        };
+        registry.insert(
+            Arc::new(Connection {
+                id,
+                node: "n".into(),
+                identity,
+            }),
+            outbox.clone(),
+        );
         outbox
     }
 
@@ -215,10 +263,17 @@ mod tests {
     #[test]
     fn each_connection_receives_a_notification_once_however_often_it_is_meant() {
         let registry = Registry::default();
-        let (one, two, other) = (connection(&registry, 1, 7), connection(&registry, 2, 7), connection(&registry, 3, 8));
+        let (one, two, other) = (
+            connection(&registry, 1, 7),
+            connection(&registry, 2, 7),
+            connection(&registry, 3, 8),
+        );
         registry.subscribe(&[7, 8], "group/1");
         let to = Audience {
-            recipients: vec![Recipient { user: 7, cursor: Some(5) }],
+            recipients: vec![Recipient {
+                user: 7,
+                cursor: Some(5),
+            }],
             topics: vec!["group/1".to_owned()],
             sessions: vec![70, 80],
             except_connection: Some(2),
@@ -232,7 +287,10 @@ mod tests {
             r#"{"jsonrpc":"2.0","method":"message","params":{"cursor":"5","body":{"x":1}}}"#
         );
         assert!(two.take(10).frames.is_empty());
-        assert_eq!(other.take(10).frames[0].text.as_str(), r#"{"jsonrpc":"2.0","method":"message","params":{"body":{"x":1}}}"#);
+        assert_eq!(
+            other.take(10).frames[0].text.as_str(),
+            r#"{"jsonrpc":"2.0","method":"message","params":{"body":{"x":1}}}"#
+        );
     }
 
     #[test]
@@ -242,6 +300,11 @@ mod tests {
         registry.subscribe_connection(1, vec!["a".to_owned(), "a".to_owned()]);
         registry.remove(1);
         let inner = registry.read();
-        assert!(inner.connections.is_empty() && inner.users.is_empty() && inner.sessions.is_empty() && inner.topics.is_empty());
+        assert!(
+            inner.connections.is_empty()
+                && inner.users.is_empty()
+                && inner.sessions.is_empty()
+                && inner.topics.is_empty()
+        );
     }
 }

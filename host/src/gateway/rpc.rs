@@ -50,17 +50,27 @@ fn some<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Box<
 impl Incoming {
     /// Reads a frame of at most `batch_max` requests.
     pub(super) fn read(text: &str, batch_max: usize) -> Self {
-        let refused = |error| Self { requests: vec![Err((None, error))], batch: false };
+        let refused = |error| Self {
+            requests: vec![Err((None, error))],
+            batch: false,
+        };
         if !text.trim_start().starts_with('[') {
-            return Self { requests: vec![request(text)], batch: false };
+            return Self {
+                requests: vec![request(text)],
+                batch: false,
+            };
         }
         match serde_json::from_str::<Vec<&RawValue>>(text) {
             Err(error) => refused(unreadable(&error)),
             Ok(items) if items.is_empty() => refused(EdgeError::permanent("invalid_request", "an empty batch")),
-            Ok(items) if items.len() > batch_max => {
-                refused(EdgeError::permanent("too_large", format!("a batch has {batch_max} requests at most")))
-            }
-            Ok(items) => Self { requests: items.iter().map(|item| request(item.get())).collect(), batch: true },
+            Ok(items) if items.len() > batch_max => refused(EdgeError::permanent(
+                "too_large",
+                format!("a batch has {batch_max} requests at most"),
+            )),
+            Ok(items) => Self {
+                requests: items.iter().map(|item| request(item.get())).collect(),
+                batch: true,
+            },
         }
     }
 }
@@ -72,11 +82,20 @@ fn request(text: &str) -> Result<Request, (Option<Id>, EdgeError)> {
     if envelope.jsonrpc != "2.0" {
         return Err(wrong("`jsonrpc` must be \"2.0\""));
     }
-    if id.as_ref().is_some_and(|id| id.0.get().starts_with(['{', '[', 't', 'f'])) {
-        return Err((None, EdgeError::permanent("invalid_request", "`id` must be a string, a number or null")));
+    if id
+        .as_ref()
+        .is_some_and(|id| id.0.get().starts_with(['{', '[', 't', 'f']))
+    {
+        return Err((
+            None,
+            EdgeError::permanent("invalid_request", "`id` must be a string, a number or null"),
+        ));
     }
     let Some((function, method)) = envelope.method.split_once('.') else {
-        let message = format!("unknown method {}", envelope.method.chars().take(64).collect::<String>());
+        let message = format!(
+            "unknown method {}",
+            envelope.method.chars().take(64).collect::<String>()
+        );
         return Err((id, EdgeError::permanent("unknown_method", message)));
     };
     Ok(Request {
@@ -128,18 +147,28 @@ mod tests {
 
     #[test]
     fn requests_are_read_and_nonsense_is_named() {
-        assert_eq!(code(r#"{"jsonrpc":"2.0","id":1,"method":"a.b","params":{"x":1}}"#), r#"a.b {"x":1}"#);
+        assert_eq!(
+            code(r#"{"jsonrpc":"2.0","id":1,"method":"a.b","params":{"x":1}}"#),
+            r#"a.b {"x":1}"#
+        );
         assert_eq!(code(r#"{"jsonrpc":"2.0","method":"a.b"}"#), "a.b {}");
         assert_eq!(code("nonsense"), "parse_error");
         assert_eq!(code(""), "parse_error");
         assert_eq!(code(r#"{"jsonrpc":"2.0"}"#), "invalid_request");
         assert_eq!(code(r#"{"jsonrpc":"1.0","id":1,"method":"a.b"}"#), "invalid_request");
         assert_eq!(code(r#"{"jsonrpc":"2.0","id":{},"method":"a.b"}"#), "invalid_request");
-        assert_eq!(code(r#"{"jsonrpc":"2.0","id":1,"method":"a.b","more":1}"#), "invalid_request");
+        assert_eq!(
+            code(r#"{"jsonrpc":"2.0","id":1,"method":"a.b","more":1}"#),
+            "invalid_request"
+        );
         assert_eq!(code(r#"{"jsonrpc":"2.0","id":1,"method":"ab"}"#), "unknown_method");
         assert_eq!(code("[]"), "invalid_request");
         assert_eq!(code("[1,2,3,4]"), "too_large");
-        let deep = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"a.b","params":{}{}}}"#, "[".repeat(5000), "]".repeat(5000));
+        let deep = format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"a.b","params":{}{}}}"#,
+            "[".repeat(5000),
+            "]".repeat(5000)
+        );
         assert_eq!(code(&deep), "parse_error");
     }
 
@@ -149,9 +178,15 @@ mod tests {
         assert!(incoming.batch);
         let request = incoming.requests.into_iter().next().expect("one").expect("valid");
         let text = response(request.id.as_ref(), &Ok(b"1".to_vec()));
-        assert_eq!(String::from_utf8(text).expect("UTF-8"), r#"{"jsonrpc":"2.0","id":"a\"","result":1}"#);
+        assert_eq!(
+            String::from_utf8(text).expect("UTF-8"),
+            r#"{"jsonrpc":"2.0","id":"a\"","result":1}"#
+        );
         let text = response(None, &Err(EdgeError::permanent("invalid", "no")));
         let error = r#"{"code":-32602,"message":"no","data":{"code":"invalid","retryable":false}}"#;
-        assert_eq!(String::from_utf8(text).expect("UTF-8"), format!(r#"{{"jsonrpc":"2.0","id":null,"error":{error}}}"#));
+        assert_eq!(
+            String::from_utf8(text).expect("UTF-8"),
+            format!(r#"{{"jsonrpc":"2.0","id":null,"error":{error}}}"#)
+        );
     }
 }

@@ -58,7 +58,10 @@ enum Event {
 impl Socket {
     pub(super) fn new(gateway: Arc<Gateway>, socket: WebSocket, guard: Guard) -> Self {
         let settings = &gateway.settings;
-        let bounds = Bounds { frames: settings.outbox_max_frames, bytes: settings.outbox_max_bytes };
+        let bounds = Bounds {
+            frames: settings.outbox_max_frames,
+            bytes: settings.outbox_max_bytes,
+        };
         Self {
             id: gateway.node.ids.next(),
             outbox: Arc::new(Outbox::new(bounds)),
@@ -84,14 +87,22 @@ impl Socket {
             },
             None => self.serve().await,
         };
-        if let Some(connection) = self.connection.take() {
+        let connection = self.connection.take();
+        if let Some(connection) = &connection {
             self.gateway.registry.remove(connection.id);
-            self.gateway.lifecycle.closed(&connection).await;
         }
-        if let Some(close) = close {
-            let frame = CloseFrame { code: close.code, reason: clip(&close.reason).into() };
+        if let Some(close) = &close {
+            let frame = CloseFrame {
+                code: close.code,
+                reason: clip(&close.reason).into(),
+            };
             // The other side may be gone; the socket ends either way.
             let _ = timeout(CLOSE_WITHIN, self.socket.send(Message::Close(Some(frame)))).await;
+        }
+        if let Some(connection) = connection {
+            self.gateway.lifecycle.closed(&connection).await;
+        }
+        if close.is_some() {
             let _ = timeout(CLOSE_WITHIN, self.until_closed()).await;
         }
     }
@@ -177,7 +188,8 @@ impl Socket {
         let Taken { frames, close } = self.outbox.take(WRITE_TOGETHER);
         if !frames.is_empty() {
             let tracked: Vec<u64> = frames.iter().filter_map(|frame| frame.track).collect();
-            self.write(frames.into_iter().map(|frame| Message::Text(frame.text))).await?;
+            self.write(frames.into_iter().map(|frame| Message::Text(frame.text)))
+                .await?;
             self.gateway.written.add(tracked);
         }
         close.map_or(Ok(()), |close| Err(Some(close)))
@@ -204,7 +216,11 @@ impl Socket {
 
     fn next_tick(&self) -> Instant {
         let settings = &self.gateway.settings;
-        let silence = if self.pinged { settings.silence_max_ms } else { settings.ping_after_ms };
+        let silence = if self.pinged {
+            settings.silence_max_ms
+        } else {
+            settings.ping_after_ms
+        };
         let tick = self.heard + ms(silence);
         match self.connection {
             Some(_) => tick,
@@ -239,7 +255,10 @@ const CLOSE_WITHIN: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// A close reason has 123 bytes at most.
 fn clip(reason: &str) -> String {
-    reason.get(..reason.floor_char_boundary(123)).unwrap_or_default().to_owned()
+    reason
+        .get(..reason.floor_char_boundary(123))
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// What an unreadable frame is answered with.
@@ -293,11 +312,19 @@ async fn serve_request(
     connection: &mut Option<Arc<Connection>>,
     request: Request,
 ) -> Result<Vec<u8>, EdgeError> {
-    let Request { function, method, params, .. } = request;
+    let Request {
+        function,
+        method,
+        params,
+        ..
+    } = request;
     let resumes = function == "connection" && method == "resume";
     let logs_in = gateway.lifecycle.is_login(&function, &method);
     if (resumes || logs_in) && connection.is_some() {
-        return Err(EdgeError::permanent("invalid", "this connection is logged in already, open another one"));
+        return Err(EdgeError::permanent(
+            "invalid",
+            "this connection is logged in already, open another one",
+        ));
     }
     if resumes {
         let Resume { token } = serde_json::from_value(params)
@@ -338,8 +365,17 @@ fn welcome(connection: &Connection) -> Vec<u8> {
 
 /// Makes a socket the connection of an identity. It is registered here first, so that what is pushed
 /// to its node from then on reaches it; then the functions are told.
-async fn bind(gateway: &Gateway, id: u64, outbox: &Arc<Outbox>, identity: Identity) -> Result<Arc<Connection>, EdgeError> {
-    let connection = Arc::new(Connection { id, node: gateway.node.name.clone(), identity });
+async fn bind(
+    gateway: &Gateway,
+    id: u64,
+    outbox: &Arc<Outbox>,
+    identity: Identity,
+) -> Result<Arc<Connection>, EdgeError> {
+    let connection = Arc::new(Connection {
+        id,
+        node: gateway.node.name.clone(),
+        identity,
+    });
     gateway.registry.insert(connection.clone(), outbox.clone());
     match gateway.lifecycle.opened(&connection).await {
         Ok(topics) => {
