@@ -1,17 +1,18 @@
-//! Bundles the application that `MPIM_BUNDLE` names, a folder with `spin.toml` and the files that it
-//! names, into the binary. Without it the binary bundles none, and wants a manifest.
+//! Bundles the application in `target/bundle`, where `cargo xtask bundle` lays it out, into the binary. Where there is
+//! none the binary bundles none, and wants a manifest.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 fn main() -> io::Result<()> {
-    println!("cargo::rerun-if-env-changed=MPIM_BUNDLE");
     println!("cargo::rerun-if-changed=../migrations");
-    println!("cargo::rerun-if-changed=../wit");
+    println!("cargo::rerun-if-changed=../wit/host");
     let mut files = Vec::new();
-    if let Some(folder) = env::var_os("MPIM_BUNDLE").map(PathBuf::from) {
-        println!("cargo::rerun-if-changed={}", folder.display());
+    let root = env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let folder = root.unwrap_or_default().join("../target/bundle");
+    println!("cargo::rerun-if-changed={}", folder.display());
+    if folder.is_dir() {
         collect(&folder, &folder, &mut files)?;
         files.sort();
     }

@@ -11,4 +11,12 @@
 
 mod architecture;
 mod chat;
+mod connection;
+mod crash;
+mod edges;
+mod groups;
 mod harness;
+mod hostile;
+mod login;
+mod social;
+mod replay;

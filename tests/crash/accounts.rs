@@ -87,7 +87,9 @@ impl Accounts {
     fn check_sends(&self, found: &Found, differences: &mut Vec<String>) {
         let mut kept: BTreeMap<(u64, &str), Vec<(u64, &Kept)>> = BTreeMap::new();
         for (conversation, message) in all(found) {
-            kept.entry((message.sender, &message.client_id)).or_default().push((conversation, message));
+            kept.entry((message.sender, &message.client_id))
+                .or_default()
+                .push((conversation, message));
         }
         for said in &self.said {
             let (sender, client_id) = (said.sender, said.client_id.as_str());
@@ -97,7 +99,11 @@ impl Accounts {
                 ([], None) => {}
                 ([], Some(_)) => differ("answered, and lost".to_owned()),
                 ([(conversation, message)], receipt) => {
-                    let place = Receipt { message: message.message, conversation: *conversation, seq: message.seq };
+                    let place = Receipt {
+                        message: message.message,
+                        conversation: *conversation,
+                        seq: message.seq,
+                    };
                     if receipt.is_some_and(|receipt| receipt != place) {
                         differ(format!("answered with {receipt:?}, kept at {place:?}"));
                     }
@@ -122,8 +128,11 @@ impl Accounts {
         if let Some(gap) = gap(&places) {
             differ(gap);
         }
-        let targets: BTreeMap<(u64, &str), Target> =
-            self.said.iter().map(|said| ((said.sender, said.client_id.as_str()), said.target)).collect();
+        let targets: BTreeMap<(u64, &str), Target> = self
+            .said
+            .iter()
+            .map(|said| ((said.sender, said.client_id.as_str()), said.target))
+            .collect();
         let expected: BTreeMap<u64, (u64, u64)> = all(found)
             .filter(|(_, kept)| {
                 let target = targets.get(&(kept.sender, kept.client_id.as_str()));
@@ -143,7 +152,9 @@ impl Accounts {
             }
             let before = last.insert(*conversation, *seq).unwrap_or(0);
             if before > *seq {
-                differ(format!("place {seq} of conversation {conversation} after its place {before}"));
+                differ(format!(
+                    "place {seq} of conversation {conversation} after its place {before}"
+                ));
             }
         }
         for message in expected.keys().filter(|message| !seen.contains(message)) {
@@ -154,15 +165,19 @@ impl Accounts {
     fn reaches(&self, target: Target, user: u64) -> bool {
         match target {
             Target::User(other) => other == user,
-            Target::Group(group) => {
-                self.groups.get(&group).is_some_and(|group| group.in_inboxes && group.members.contains(&user))
-            }
+            Target::Group(group) => self
+                .groups
+                .get(&group)
+                .is_some_and(|group| group.in_inboxes && group.members.contains(&user)),
         }
     }
 }
 
 fn all(found: &Found) -> impl Iterator<Item = (u64, &Kept)> {
-    found.conversations.iter().flat_map(|(conversation, kept)| kept.iter().map(|kept| (*conversation, kept)))
+    found
+        .conversations
+        .iter()
+        .flat_map(|(conversation, kept)| kept.iter().map(|kept| (*conversation, kept)))
 }
 
 /// The first place that is not one after the place before it.
@@ -178,8 +193,18 @@ mod tests {
     const GROUP: u64 = 9;
 
     fn said(client_id: &str, target: Target, message: u64, conversation: u64, seq: u64) -> Said {
-        let receipt = Some(Receipt { message, conversation, seq });
-        Said { sender: 1, client_id: client_id.to_owned(), target, content: client_id.to_owned(), receipt }
+        let receipt = Some(Receipt {
+            message,
+            conversation,
+            seq,
+        });
+        Said {
+            sender: 1,
+            client_id: client_id.to_owned(),
+            target,
+            content: client_id.to_owned(),
+            receipt,
+        }
     }
 
     /// One said "a" and "b" to two, and "c" to their group with three.
@@ -192,13 +217,25 @@ mod tests {
         let keep = |said: &Said| {
             let receipt = said.receipt.expect("answered");
             let (client_id, content) = (said.client_id.clone(), said.content.clone());
-            Kept { message: receipt.message, seq: receipt.seq, sender: said.sender, client_id, content }
+            Kept {
+                message: receipt.message,
+                seq: receipt.seq,
+                sender: said.sender,
+                client_id,
+                content,
+            }
         };
-        let conversations =
-            BTreeMap::from([(5, vec![keep(&said[0]), keep(&said[1])]), (GROUP, vec![keep(&said[2])])]);
+        let conversations = BTreeMap::from([(5, vec![keep(&said[0]), keep(&said[1])]), (GROUP, vec![keep(&said[2])])]);
         let inboxes = BTreeMap::from([(2, vec![(1, 100), (2, 101), (3, 102)]), (3, vec![(1, 102)])]);
-        let group = Group { members: vec![1, 2, 3], in_inboxes: true };
-        let accounts = Accounts { said, groups: BTreeMap::from([(GROUP, group)]), users: vec![1, 2, 3] };
+        let group = Group {
+            members: vec![1, 2, 3],
+            in_inboxes: true,
+        };
+        let accounts = Accounts {
+            said,
+            groups: BTreeMap::from([(GROUP, group)]),
+            users: vec![1, 2, 3],
+        };
         (accounts, Found { conversations, inboxes })
     }
 
@@ -233,7 +270,11 @@ mod tests {
         let twice = differences(|accounts, found| {
             accounts.said[1].receipt = None;
             let conversation = found.conversations.get_mut(&5).expect("there");
-            let again = Kept { message: 103, seq: 3, ..conversation[1].clone() };
+            let again = Kept {
+                message: 103,
+                seq: 3,
+                ..conversation[1].clone()
+            };
             conversation.push(again);
             found.inboxes.get_mut(&2).expect("there").push((4, 103));
         });
@@ -243,7 +284,10 @@ mod tests {
     #[test]
     fn gaps_strays_repeats_and_swaps_are_found() {
         let seq = differences(|_, found| found.conversations.get_mut(&5).expect("there")[1].seq = 3);
-        assert!(seq.contains("conversation 5: place 3 where 2 was to come") && seq.contains("kept at"), "{seq}");
+        assert!(
+            seq.contains("conversation 5: place 3 where 2 was to come") && seq.contains("kept at"),
+            "{seq}"
+        );
         let stray = differences(|accounts, _| drop(accounts.said.remove(0)));
         assert!(stray.contains("message a of 1: nobody said it"), "{stray}");
         let words = differences(|_, found| found.conversations.get_mut(&5).expect("there")[0].content.push('!'));
@@ -251,7 +295,10 @@ mod tests {
         let missing = differences(|_, found| drop(found.inboxes.remove(&3)));
         assert_eq!(missing, "inbox of 3: lacks message 102");
         let hole = differences(|_, found| drop(found.inboxes.get_mut(&2).expect("there").remove(1)));
-        assert_eq!(hole, "inbox of 2: place 3 where 2 was to come\ninbox of 2: lacks message 101");
+        assert_eq!(
+            hole,
+            "inbox of 2: place 3 where 2 was to come\ninbox of 2: lacks message 101"
+        );
         let again = differences(|_, found| found.inboxes.get_mut(&3).expect("there").push((2, 102)));
         assert_eq!(again, "inbox of 3: message 102 again at place 2");
         let swap = differences(|_, found| drop(found.inboxes.insert(2, vec![(1, 101), (2, 100), (3, 102)])));

@@ -1,6 +1,7 @@
 //! A client over a WebSocket that shows everything that it hears.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -42,17 +43,22 @@ pub const PASSWORD: &str = "correct horse";
 impl Client {
     /// Opens a connection that is not logged in.
     pub async fn connect(node: &Node) -> Self {
+        Self::try_connect(node).await.expect("connected")
+    }
+
+    /// Opens a connection that is not logged in; none when the node is gone, or refuses it.
+    pub async fn try_connect(node: &Node) -> Option<Self> {
         let url = format!("{}/ws", node.url.replace("http://", "ws://"));
         let (socket, _) = within("connecting", tokio_tungstenite::connect_async(url))
             .await
-            .expect("connected");
-        Self {
+            .ok()?;
+        Some(Self {
             socket,
             next: 0,
             heard: VecDeque::new(),
             user: String::new(),
             token: String::new(),
-        }
+        })
     }
 
     /// Opens a connection that carries a token in the header of its upgrade. Gives the HTTP status of a refusal.
@@ -167,9 +173,9 @@ impl Client {
     /// Waits until everything has come that was on its way to this connection before, by a message of another
     /// user that goes the same way: afterwards [`Self::heard`] says what was pushed, and what was not.
     pub async fn settle(&mut self, other: &mut Self) {
-        self.next += 1;
-        let mark = format!("mark {} {}", self.token, self.next);
-        let params = json!({ "to": self.user, "client_id": &mark[..mark.len().min(64)], "content": mark, "qos": "at_most_once" });
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let mark = format!("mark {}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let params = json!({ "to": self.user, "client_id": mark, "content": mark, "qos": "at_most_once" });
         other.call("send.send-message", params).await.expect("sent");
         let found = self.until(|frame| frame["params"]["body"]["content"] == mark).await;
         found.unwrap_or_else(|close| panic!("closed while waiting for a mark: {close:?}"));

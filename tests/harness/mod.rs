@@ -5,15 +5,18 @@
 //! the other side or with a clear panic after [`PATIENCE`]; nothing sleeps.
 
 pub mod client;
+pub mod dice;
 pub mod http;
 pub mod manifest;
 pub mod node;
+pub mod raw;
 
 use std::time::Duration;
 
 pub use client::{Client, RpcError};
 pub use manifest::Manifest;
 pub use node::Node;
+pub use raw::Raw;
 
 /// Longer than anything here takes, also on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(30);

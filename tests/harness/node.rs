@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::Manifest;
 
@@ -119,6 +120,12 @@ impl Node {
         self.folder.clone()
     }
 
+    /// As [`Node::kill`], while others hold the node.
+    pub fn kill_now(&self) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-KILL", &id]).status().expect("kill runs").success());
+    }
+
     /// Asks the process to end, and waits. Gives its exit code.
     pub fn stop(mut self) -> Option<i32> {
         self.terminate();
@@ -149,15 +156,31 @@ impl Node {
 
     /// Resident memory in KiB.
     pub fn resident_kib(&self) -> u64 {
+        self.status_kib("VmRSS")
+    }
+
+    /// The most memory that was ever resident, in KiB.
+    pub fn peak_resident_kib(&self) -> u64 {
+        self.status_kib("VmHWM")
+    }
+
+    fn status_kib(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("running");
-        let line = status
-            .lines()
-            .find(|line| line.starts_with("VmRSS"))
-            .expect("has memory");
+        let line = status.lines().find(|line| line.starts_with(name)).expect("has memory");
         line.split_whitespace()
             .nth(1)
             .and_then(|kib| kib.parse().ok())
             .expect("a number")
+    }
+
+    /// The time that the process spent on processors.
+    pub fn cpu(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("running");
+        // The name of the process, in brackets, may hold anything; the fields follow it.
+        let fields: Vec<&str> = stat.rsplit(')').next().expect("fields").split_whitespace().collect();
+        let ticks = |field: usize| fields[field].parse::<u64>().expect("a number");
+        // Time alone and time in the kernel, in ticks of 10 ms.
+        Duration::from_millis((ticks(11) + ticks(12)) * 10)
     }
 
     /// The token of the operator.

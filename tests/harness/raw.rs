@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
+use super::http::Response;
 use super::{Node, within};
 
 /// What a frame is.
@@ -55,20 +56,46 @@ impl Raw {
 
     /// Opens a connection for which the kernel keeps no more than so many bytes that were not read.
     pub async fn with_receive_buffer(node: &Node, bytes: Option<u32>) -> Self {
-        let address = node.url.strip_prefix("http://").expect("an http address").parse().expect("an address");
+        Self::ask(node, bytes).await.expect("upgraded")
+    }
+
+    /// Opens a connection that is not logged in, or gives the refusal.
+    pub async fn try_connect(node: &Node) -> Result<Self, Response> {
+        Self::ask(node, None).await
+    }
+
+    async fn ask(node: &Node, receive_buffer: Option<u32>) -> Result<Self, Response> {
+        let address = node.url.strip_prefix("http://").expect("an http address");
         let socket = TcpSocket::new_v4().expect("a socket");
-        if let Some(bytes) = bytes {
+        if let Some(bytes) = receive_buffer {
             socket.set_recv_buffer_size(bytes).expect("a buffer");
         }
-        let mut stream = within("connecting", socket.connect(address)).await.expect("connected");
+        let connecting = socket.connect(address.parse().expect("an address"));
+        let mut stream = within("connecting", connecting).await.expect("connected");
         stream.set_nodelay(true).expect("no delay");
         stream.write_all(REQUEST.as_bytes()).await.expect("written");
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             head.push(within("the upgrade", stream.read_u8()).await.expect("a response"));
         }
-        assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head));
-        Self(stream)
+        let head = String::from_utf8(head).expect("text");
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+        if status == Some(101) {
+            return Ok(Self(stream));
+        }
+        let header = |name: &str| {
+            head.lines()
+                .find_map(|line| line.strip_prefix(name))
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let mut body = vec![0; header("content-length: ").parse().expect("a length")];
+        within("a refusal", stream.read_exact(&mut body)).await.expect("a body");
+        Err(Response {
+            status: status.expect("a status"),
+            content_type: header("content-type: "),
+            text: String::from_utf8(body).expect("UTF-8"),
+        })
     }
 
     /// Opens a connection of the session of a token.

@@ -74,6 +74,10 @@ impl contacts::Guest for Component {
     async fn find(_caller: Caller, name: String) -> Result<User, Error> {
         store::find(&rules::name_key(&name)?).await
     }
+
+    async fn users(_caller: Caller, users: Vec<u64>) -> Result<Vec<User>, Error> {
+        store::by_ids(rules::ids(users)?).await
+    }
 }
 
 impl relations::Guest for Component {

@@ -31,6 +31,17 @@ pub(crate) fn name_key(name: &str) -> Result<String, Error> {
     Ok(name.to_lowercase())
 }
 
+/// Ids whose names are asked for at once.
+pub(crate) fn ids(ids: Vec<u64>) -> Result<Vec<u64>, Error> {
+    match ids.len() {
+        0 => Err(Error::invalid("no user is named")),
+        count if count > LARGEST_PAGE as usize => {
+            Err(Error::too_large(format!("at most {LARGEST_PAGE} users at once")))
+        }
+        _ => Ok(ids),
+    }
+}
+
 /// How many contacts a page has.
 pub(crate) fn page(limit: Option<u32>) -> u32 {
     limit.unwrap_or(PAGE).clamp(1, LARGEST_PAGE)

@@ -8,7 +8,7 @@
 
 use crate::bindings::exports::mpim::im::contacts::{Contact, ContactState, User};
 use crate::rules::{self, MOST_WATCHERS};
-use guest::sql::{self, Batch, Done, Read, Value};
+use guest::sql::{self, Batch, Done, Read, Row, Value};
 use guest::{Error, params};
 
 /// Most users of whom `blocked` tells; no setting allows more.
@@ -267,7 +267,17 @@ fn users(rows: Vec<sql::Row>) -> Result<Vec<u64>, Error> {
 /// The user of a name.
 pub(crate) async fn find(name_key: &str) -> Result<User, Error> {
     let row = sql::query_one("SELECT id, name FROM users WHERE name_key = ?", params![name_key]).await?;
-    let row = row.ok_or_else(no_such_user)?;
+    user(&row.ok_or_else(no_such_user)?)
+}
+
+/// The users of some ids that there are.
+pub(crate) async fn by_ids(ids: Vec<u64>) -> Result<Vec<User>, Error> {
+    let select = format!("SELECT id, name FROM users WHERE id IN ({})", sql::places(ids.len()));
+    let rows = sql::query(select, ids.into_iter().map(Value::from).collect()).await?;
+    rows.iter().map(user).collect()
+}
+
+fn user(row: &Row) -> Result<User, Error> {
     Ok(User {
         id: row.at(0)?,
         name: row.at(1)?,

@@ -63,6 +63,12 @@ pub(crate) struct After {
     pub(crate) limit: u32,
 }
 
+/// `contacts.users`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Users<'a> {
+    pub(crate) users: &'a [Int],
+}
+
 /// `pull-offline.conversations`.
 #[derive(Debug, Serialize)]
 pub(crate) struct Limit {

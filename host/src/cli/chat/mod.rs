@@ -1,5 +1,6 @@
 //! `mpim chat`: a person at a terminal. This module opens the session; [`session`] lives it.
 
+mod acquaintance;
 mod heard;
 mod line;
 mod names;

@@ -22,6 +22,11 @@ impl Names {
         self.groups.insert(id, name.to_owned());
     }
 
+    /// Whether the name of a user was learned.
+    pub(super) fn knows(&self, id: u64) -> bool {
+        self.users.contains_key(&id)
+    }
+
     /// The name of a user, or the id behind a `#`, as [`Names::id`] takes it.
     pub(super) fn user(&self, id: u64) -> String {
         self.users.get(&id).cloned().unwrap_or_else(|| format!("#{id}"))

@@ -18,8 +18,8 @@ use crate::cli::address::Address;
 use crate::cli::client::Client;
 use crate::cli::cursor::{Inbox, Source};
 use crate::cli::error::Error;
-use crate::cli::params::{Ack, After, MarkRead, Nothing, PullGroup, PullInbox, Resume, SetCursor};
-use crate::cli::wire::{self, Contact, Grant, Group, Int, UnreadGroup};
+use crate::cli::params::{Ack, MarkRead, Nothing, PullGroup, PullInbox, Resume, SetCursor};
+use crate::cli::wire::{self, Grant, Int, UnreadGroup};
 use crate::cli::{Exit, Failure};
 
 /// How long a frame waits for a missing one before that is pulled.
@@ -33,8 +33,8 @@ const BACKOFF_FIRST: Duration = Duration::from_millis(200);
 const BACKOFF_MOST: Duration = Duration::from_secs(10);
 /// How often a request that the server was too full for is made again.
 const RETRIES: u32 = 6;
-const PAGE: u32 = 500;
-const CONTACT_PAGES: usize = 20;
+pub(super) const PAGE: u32 = 500;
+pub(super) const CONTACT_PAGES: usize = 20;
 
 /// What was shown and is still to be acknowledged.
 #[derive(Debug, Default)]
@@ -138,7 +138,10 @@ impl Session {
             let round = sleep_until(Instant::now() + ROUND);
             tokio::select! {
                 text = self.client.next() => match text {
-                    Ok(text) => self.hear(&text)?,
+                    Ok(text) => {
+                        self.learn_users_in(&text).await?;
+                        self.hear(&text)?;
+                    }
                     Err(error) => self.restore(error).await?,
                 },
                 line = lines.recv() => match line {
@@ -219,10 +222,13 @@ impl Session {
                 }
             };
             match page {
-                Ok(page) => match self.tell_page(source, &page)? {
-                    Some(next) => since = Some(next),
-                    None => return Ok(()),
-                },
+                Ok(page) => {
+                    self.learn_users_in(&page).await?;
+                    match self.tell_page(source, &page)? {
+                        Some(next) => since = Some(next),
+                        None => return Ok(()),
+                    }
+                }
                 Err(Trouble::Told(Error::Refused(refusal))) if !refusal.retryable && source != Source::Inbox => {
                     // The user is no member any more: there is nothing left to follow.
                     self.inbox.forget(source);
@@ -275,26 +281,6 @@ impl Session {
                 .await?;
         }
         self.client.flush().await
-    }
-
-    /// Learns the names of contacts and groups: messages carry ids only.
-    async fn learn_names(&mut self) -> Result<(), Failure> {
-        let mut after = None;
-        for _ in 0..CONTACT_PAGES {
-            let contacts: Vec<Contact> = self.ask("contacts.list", &After { after, limit: PAGE }).await?;
-            contacts
-                .iter()
-                .for_each(|contact| self.names.learn(contact.user.0, &contact.name));
-            after = contacts.last().map(|contact| contact.user);
-            if contacts.len() < PAGE as usize {
-                break;
-            }
-        }
-        let groups: Vec<Group> = self.ask("groups.mine", &Nothing {}).await?;
-        groups
-            .iter()
-            .for_each(|group| self.names.learn_group(group.id.0, &group.name));
-        Ok(())
     }
 
     /// Asks something that may be asked twice, over as many connections as it takes.

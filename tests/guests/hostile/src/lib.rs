@@ -2,12 +2,14 @@
 
 mod bindings;
 
+use std::future::poll_fn;
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::pin::Pin;
+use std::task::Poll;
 
 use bindings::exports::test::hostile::{deep, hostile};
 use bindings::mpim::host::{cache, sql, telemetry};
-use bindings::mpim::im::route;
+use bindings::mpim::im::relations;
 use bindings::mpim::im::types::Error;
 use bindings::test::hostile::deep as own;
 
@@ -87,9 +89,7 @@ impl hostile::Guest for Component {
     }
 
     async fn slow_sql() -> Result<u64, String> {
-        let statement =
-            "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < ?) SELECT COUNT(*) FROM n";
-        count(statement, 1_000_000_000_000).await
+        slow_sql().await
     }
 
     async fn fill_cache(entries: u32, length: u32) -> Result<u32, cache::Error> {
@@ -104,12 +104,23 @@ impl hostile::Guest for Component {
         dive(depth).await
     }
 
-    async fn call_late(spin_us: u64) -> Result<(), Error> {
-        let begun = Instant::now();
-        while begun.elapsed() < Duration::from_micros(spin_us) {
-            black_box(begun);
+    async fn drag_down(calls: u32) {
+        let mut running: Vec<Pin<Box<dyn Future<Output = ()>>>> = Vec::new();
+        for _ in 0..4 {
+            running.push(Box::pin(async { drop(slow_sql().await) }));
         }
-        route::get_connections(1).await.map(|_| ())
+        for user in 0..u64::from(calls) {
+            running.push(Box::pin(async move { drop(relations::watchers(user).await) }));
+        }
+        poll_fn(|context| {
+            running.retain_mut(|call| call.as_mut().poll(context).is_pending());
+            if running.is_empty() {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
     }
 }
 
@@ -140,6 +151,12 @@ fn recurse(depth: u64) -> u64 {
         Some(last) => recurse(last.wrapping_add(1)).wrapping_add(black_box(frame).len() as u64),
         None => 0,
     }
+}
+
+async fn slow_sql() -> Result<u64, String> {
+    let statement =
+        "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < ?) SELECT COUNT(*) FROM n";
+    count(statement, 1_000_000_000_000).await
 }
 
 async fn count(statement: &str, most: u64) -> Result<u64, String> {

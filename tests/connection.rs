@@ -1,0 +1,268 @@
+//! Connections: how they are taken up again, how they end, and how many a node holds.
+
+use serde_json::{Value, json};
+
+use crate::harness::raw::Kind;
+use crate::harness::{Client, Manifest, Node, Raw, within};
+
+fn gateway(settings: &[(&str, i64)]) -> Manifest {
+    let set = |manifest: Manifest, (key, value): &(&str, i64)| {
+        manifest.set(&format!("application.tool.mpim.gateway.{key}"), *value)
+    };
+    settings.iter().fold(Manifest::default(), set)
+}
+
+async fn say(from: &mut Client, to: &str, content: &str) -> Value {
+    let params = json!({ "to": to, "client_id": content, "content": content });
+    from.call("send.send-message", params).await.expect("sent")
+}
+
+/// The contents of the inbox from a place on, or from the cursor of the device, each with its place.
+async fn pull(client: &mut Client, mut since: Option<String>) -> Vec<(String, String)> {
+    let mut contents = Vec::new();
+    loop {
+        let params = since.as_ref().map_or(json!({}), |since| json!({ "since": since }));
+        let page = client.call("pull-offline.pull", params).await.expect("a page");
+        for entry in page["entries"].as_array().expect("entries") {
+            contents.push((text(&entry["cursor"]), text(&entry["message"]["content"])));
+        }
+        if page["more"] != true {
+            return contents;
+        }
+        since = Some(text(&page["next"]));
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().expect("text").to_owned()
+}
+
+/// Asks again and again until a user is offline.
+async fn until_offline(watcher: &mut Client, user: &str) {
+    within("a user going offline", async {
+        while is_online(watcher, user).await {}
+    })
+    .await;
+}
+
+async fn is_online(watcher: &mut Client, user: &str) -> bool {
+    let status = watcher
+        .call("presence.get-status", json!({ "user": user }))
+        .await
+        .expect("a status");
+    status["online"].as_bool().expect("a truth")
+}
+
+#[tokio::test]
+async fn a_resumed_session_goes_on_from_the_cursor_of_its_device_without_gap_or_repeat() {
+    let node = Node::start();
+    let (mut ann, mut bob) = (
+        Client::register(&node, "ann").await,
+        Client::register(&node, "bob").await,
+    );
+    let mut seen = Vec::new();
+    for number in 1..=5 {
+        say(&mut ann, &bob.user, &number.to_string()).await;
+        let heard = bob.notified("message").await;
+        seen.push((text(&heard["cursor"]), text(&heard["body"]["content"])));
+    }
+    bob.call("send.ack", json!({ "messages": [], "cursor": "5" }))
+        .await
+        .expect("acknowledged");
+    let (user, token) = (bob.user.clone(), bob.token.clone());
+    bob.drop_abruptly();
+    for number in 6..=250 {
+        say(&mut ann, &user, &number.to_string()).await;
+    }
+    let mut bob = Client::resume(&node, &token).await.expect("resumed");
+    assert_eq!(bob.user, user);
+    say(&mut ann, &user, "251").await;
+    let heard = bob.notified("message").await;
+    assert_eq!(
+        (text(&heard["cursor"]), text(&heard["body"]["content"])),
+        ("251".to_owned(), "251".to_owned())
+    );
+    seen.extend(pull(&mut bob, None).await);
+    let all: Vec<_> = (1..=251)
+        .map(|number: u32| (number.to_string(), number.to_string()))
+        .collect();
+    assert_eq!(seen, all);
+}
+
+#[tokio::test]
+async fn a_client_that_answers_no_ping_is_closed_and_is_offline_and_has_no_route() {
+    let node = Node::with(&gateway(&[("ping_after_ms", 100), ("silence_max_ms", 300)]));
+    let (mut ann, bob) = (
+        Client::register(&node, "ann").await,
+        Client::register(&node, "bob").await,
+    );
+    let (user, token) = (bob.user.clone(), bob.token.clone());
+    let mut silent = Raw::resume(&node, &token).await;
+    bob.drop_abruptly();
+    assert_eq!(silent.next().await.expect("a frame").kind, Kind::Ping);
+    assert!(is_online(&mut ann, &user).await);
+    assert_eq!(silent.closed().await, Some((4003, "heartbeat-lost".to_owned())));
+    until_offline(&mut ann, &user).await;
+    assert_eq!(
+        say(&mut ann, &user, "are you there").await["state"],
+        "created",
+        "nobody to hand it to is known"
+    );
+    let mut bob = Client::resume(&node, &token).await.expect("resumed");
+    assert_eq!(
+        pull(&mut bob, None).await,
+        [("1".to_owned(), "are you there".to_owned())]
+    );
+}
+
+#[tokio::test]
+async fn a_client_that_answers_pings_stays() {
+    let node = Node::with(&gateway(&[("ping_after_ms", 50), ("silence_max_ms", 1_000)]));
+    let (mut ann, bob) = (
+        Client::register(&node, "ann").await,
+        Client::register(&node, "bob").await,
+    );
+    let user = bob.user.clone();
+    let mut idle = Raw::resume(&node, &bob.token).await;
+    bob.drop_abruptly();
+    let begun = std::time::Instant::now();
+    while begun.elapsed().as_millis() < 2_500 {
+        assert_eq!(idle.next().await.expect("a frame").kind, Kind::Ping);
+        idle.pong().await;
+    }
+    assert!(is_online(&mut ann, &user).await);
+    say(&mut ann, &user, "good").await;
+    let heard = idle.next_but_pings().await.expect("a frame").json();
+    assert_eq!(heard["params"]["body"]["content"], "good");
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_log_in_is_closed() {
+    let node = Node::with(&gateway(&[("login_within_ms", 100)]));
+    let mut stranger = Raw::connect(&node).await;
+    assert_eq!(stranger.closed().await, Some((1008, "not-logged-in".to_owned())));
+}
+
+#[tokio::test]
+async fn a_client_that_has_shut_its_direction_is_gone() {
+    let node = Node::start();
+    let (mut ann, bob) = (
+        Client::register(&node, "ann").await,
+        Client::register(&node, "bob").await,
+    );
+    let user = bob.user.clone();
+    let mut half = Raw::resume(&node, &bob.token).await;
+    bob.drop_abruptly();
+    assert!(is_online(&mut ann, &user).await);
+    half.shut_write().await;
+    assert_eq!(half.closed().await, None);
+    until_offline(&mut ann, &user).await;
+}
+
+/// One member of a group does not read. The socket takes no more, then its outbox, and the node ends it; the other
+/// member has everything at once, and the slow one has everything once it is back.
+#[tokio::test]
+async fn a_reader_that_does_not_keep_up_is_closed_alone_and_finds_everything_in_its_inbox() {
+    const LEAST: usize = 40;
+    let node = Node::with(&gateway(&[("outbox_max_frames", 32), ("write_within_ms", 500)]));
+    let (mut ann, mut bob) = (
+        Client::register(&node, "ann").await,
+        Client::register(&node, "bob").await,
+    );
+    let slow = Client::register(&node, "slow").await;
+    let (user, token) = (slow.user.clone(), slow.token.clone());
+    slow.drop_abruptly();
+    let group = ann
+        .call("groups.create", json!({ "name": "flood" }))
+        .await
+        .expect("made")["id"]
+        .clone();
+    let users = json!([bob.user, user]);
+    ann.call("groups.invite", json!({ "group": group, "users": users }))
+        .await
+        .expect("invited");
+    let mut slow = Raw::with_receive_buffer(&node, Some(4096)).await;
+    slow.log_in(&token).await;
+    let mut said = Vec::new();
+    while said.len() < LEAST || is_online(&mut ann, &user).await {
+        assert!(said.len() < 5_000, "nothing is too slow for this node");
+        let content = format!("{} {}", said.len(), "x".repeat(16_000));
+        let params = json!({ "group": group, "client_id": said.len().to_string(), "content": content });
+        ann.call("send.send-group-message", params).await.expect("sent");
+        let heard = bob.notified("message").await;
+        assert_eq!(heard["body"]["content"], *content, "another reader is not held up");
+        said.push(((said.len() + 1).to_string(), content));
+    }
+    assert_eq!(slow.closed().await, Some((4002, "slow-consumer".to_owned())));
+    let mut slow = Client::resume(&node, &token).await.expect("resumed");
+    assert_eq!(pull(&mut slow, Some("0".to_owned())).await, said);
+    assert_eq!(pull(&mut bob, Some("0".to_owned())).await, said);
+}
+
+#[tokio::test]
+async fn a_node_without_room_says_so_and_has_room_again_when_one_leaves() {
+    let node = Node::with(&gateway(&[("connections_max", 2)]));
+    let (first, _second) = (Client::connect(&node).await, Client::connect(&node).await);
+    let refused = Raw::try_connect(&node).await.err().expect("refused");
+    assert_eq!(
+        (refused.status, refused.content_type.as_str()),
+        (503, "application/problem+json")
+    );
+    assert_eq!(
+        (refused.json()["code"].clone(), refused.json()["retryable"].clone()),
+        (json!("overloaded"), json!(true))
+    );
+    first.drop_abruptly();
+    within("room", async { while Raw::try_connect(&node).await.is_err() {} }).await;
+}
+
+/// What a connection costs: a regression of this bound is one of the node's size.
+#[tokio::test]
+async fn thousands_of_idle_connections_cost_little_and_hear_everything() {
+    const MOST_KIB: f64 = 40.0;
+    let room = usize::try_from(file_limit().saturating_sub(500)).expect("fits");
+    let count = room.min(2_000);
+    assert!(count >= 500, "only {room} files may be open");
+    let node = Node::start();
+    let (mut ann, bob) = (
+        Client::register(&node, "ann").await,
+        Client::register(&node, "bob").await,
+    );
+    let mut idle = Vec::new();
+    // The first ones make what all share.
+    for _ in 0..100 {
+        idle.push(Raw::resume(&node, &bob.token).await);
+    }
+    let before = node.resident_kib();
+    while idle.len() < count {
+        idle.push(Raw::resume(&node, &bob.token).await);
+    }
+    let grown = node.resident_kib().saturating_sub(before);
+    let each = grown as f64 / (count - 100) as f64;
+    eprintln!(
+        "{count} idle connections: {each:.1} KiB each, {} KiB in all",
+        node.resident_kib()
+    );
+    assert!(each < MOST_KIB, "an idle connection costs {each:.1} KiB");
+    say(&mut ann, &bob.user, "all of you").await;
+    for raw in &mut idle {
+        let heard = raw.next_but_pings().await.expect("a frame").json();
+        assert_eq!(heard["params"]["body"]["content"], "all of you");
+    }
+    let user = bob.user.clone();
+    drop((idle, bob));
+    until_offline(&mut ann, &user).await;
+}
+
+/// How many files this process, and so its nodes, may have open.
+fn file_limit() -> u64 {
+    let limits = std::fs::read_to_string("/proc/self/limits").expect("limits");
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"))
+        .expect("a limit");
+    line.split_whitespace()
+        .nth(3)
+        .and_then(|soft| soft.parse().ok())
+        .unwrap_or(u64::MAX)
+}

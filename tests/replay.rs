@@ -1,0 +1,220 @@
+//! The replay: many speak at full speed over a network that drops, and everybody has everything in the end.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::harness::dice::Dice;
+use crate::harness::node::{Folder, mpim};
+use crate::harness::{Manifest, Node, manifest};
+
+/// How many speakers share a small group.
+const SLICE: usize = 50;
+
+/// What a file asks for: lines, speakers, and how many messages reach somebody other than their sender.
+#[derive(Debug, PartialEq)]
+struct Play {
+    lines: u64,
+    speakers: u64,
+    deliveries: u64,
+}
+
+impl Play {
+    fn read(file: &Path) -> Self {
+        let text = std::fs::read_to_string(file).expect("a file");
+        let mut speakers = HashMap::new();
+        let mut said = Vec::new();
+        for line in text.lines() {
+            let line: Value = serde_json::from_str(line).expect("JSON");
+            let fresh = speakers.len();
+            said.push(
+                *speakers
+                    .entry(line["from"].as_str().expect("text").to_owned())
+                    .or_insert(fresh),
+            );
+        }
+        let slice = |speaker: usize| (speakers.len() - speaker / SLICE * SLICE).min(SLICE);
+        let deliveries = said
+            .iter()
+            .map(|speaker| speakers.len() - 1 + slice(*speaker) - 1)
+            .sum::<usize>();
+        let counts = [said.len(), speakers.len(), deliveries].map(|count| u64::try_from(count).expect("fits"));
+        Self {
+            lines: counts[0],
+            speakers: counts[1],
+            deliveries: counts[2],
+        }
+    }
+}
+
+/// Writes invented lines: everybody speaks, some more than others, and some lines are long.
+fn invent(file: &Path, lines: u64, speakers: u64) {
+    let mut dice = Dice::new(1);
+    let words = [
+        "the", "harbour", "was", "quiet", "until", "seven", "bells", "rang", "over", "grey", "water", "\n",
+    ];
+    let mut text = String::new();
+    for line in 0..lines {
+        let favourite = dice.between(0, speakers).min(dice.between(0, speakers));
+        let speaker = if line < speakers { line } else { favourite };
+        let length = if dice.between(0, 20) == 0 {
+            120
+        } else {
+            dice.between(3, 20)
+        };
+        let said: Vec<&str> = (0..length)
+            .map(|_| words[usize::try_from(dice.next() % 12).expect("fits")])
+            .collect();
+        writeln!(
+            text,
+            "{}",
+            json!({ "from": format!("Speaker {speaker}"), "text": said.join(" ") })
+        )
+        .expect("written");
+    }
+    std::fs::write(file, text).expect("written");
+}
+
+/// Performs a file, and gives the report once everything in it is as it must be.
+async fn perform(node: &Node, file: &Path, seed: u64, drop: &str) -> Value {
+    let play = Play::read(file);
+    let mut command = tokio::process::Command::from(mpim());
+    command.arg("replay").arg(file).args([
+        "--url",
+        &node.url,
+        "--seed",
+        &seed.to_string(),
+        "--drop",
+        drop,
+        "--json",
+    ]);
+    let running = command.stdin(Stdio::null()).kill_on_drop(true).output();
+    let ended = tokio::time::timeout(Duration::from_secs(300), running)
+        .await
+        .expect("within five minutes")
+        .expect("runs");
+    let (out, log) = (
+        String::from_utf8_lossy(&ended.stdout),
+        String::from_utf8_lossy(&ended.stderr),
+    );
+    assert_eq!(ended.status.code(), Some(0), "{out}\n{log}");
+    let report: Value = serde_json::from_str(&out).expect("one JSON object");
+    let count = |key: &str| {
+        report[key]
+            .as_u64()
+            .unwrap_or_else(|| panic!("{key} is missing: {report}"))
+    };
+    assert_eq!(
+        Play {
+            lines: count("lines"),
+            speakers: count("speakers"),
+            deliveries: count("deliveries")
+        },
+        play
+    );
+    assert_eq!(
+        (count("messages"), count("deliveries_expected")),
+        (play.lines * 2, play.deliveries)
+    );
+    assert_eq!((count("differences"), count("losses")), (0, 0), "{report}");
+    assert_eq!(report["seed"], seed);
+    assert!(
+        count("drops") <= play.lines && count("pulled") <= play.deliveries,
+        "{report}"
+    );
+    let figure = |key: &str| {
+        report[key]
+            .as_f64()
+            .filter(|figure| *figure > 0.0)
+            .expect("more than nothing")
+    };
+    assert!(figure("latency_p50_ms") <= figure("latency_p99_ms"), "{report}");
+    assert!(figure("latency_p99_ms") <= figure("latency_max_ms"), "{report}");
+    assert!(
+        figure("messages_per_s") > 1.0 && figure("deliveries_per_s") > 1.0,
+        "{report}"
+    );
+    report
+}
+
+/// 60 speakers and a threshold of 55: the group of all is a large one, those of 50 and of 10 have inboxes.
+#[tokio::test]
+async fn everybody_hears_everything_in_both_kinds_of_groups_over_a_failing_network() {
+    let folder = Folder::new();
+    let file = folder.path().join("lines.jsonl");
+    invent(&file, 300, 60);
+    let node = Node::with(&threshold(55));
+    for seed in [7, 8] {
+        let report = perform(&node, &file, seed, "0.05").await;
+        assert_eq!(report["fan_out"], json!(["read", "write"]));
+        assert!(report["drops"].as_u64().is_some_and(|drops| drops > 0), "{report}");
+    }
+}
+
+#[tokio::test]
+async fn few_speakers_hear_everything_when_all_their_groups_are_of_one_kind() {
+    let folder = Folder::new();
+    let file = folder.path().join("lines.jsonl");
+    invent(&file, 300, 12);
+    for (members, fan_out) in [(10, "read"), (100, "write")] {
+        let node = Node::with(&threshold(members));
+        let report = perform(&node, &file, 9, "0.05").await;
+        assert_eq!(report["fan_out"], json!([fan_out, fan_out]));
+    }
+}
+
+#[tokio::test]
+async fn the_same_seed_drops_at_the_same_lines_and_another_one_elsewhere() {
+    let folder = Folder::new();
+    let file = folder.path().join("lines.jsonl");
+    invent(&file, 200, 4);
+    let node = Node::start();
+    let mut drops = Vec::new();
+    for seed in [3, 3, 4] {
+        drops.push(
+            perform(&node, &file, seed, "0.2").await["drops"]
+                .as_u64()
+                .expect("a count"),
+        );
+    }
+    assert_eq!(drops[0], drops[1]);
+    assert!(drops.iter().all(|drops| (15..70).contains(drops)), "{drops:?}");
+    let quiet = perform(&node, &file, 3, "0").await;
+    assert_eq!(quiet["drops"], 0);
+}
+
+/// The plays next to the checkout, or as much of invented ones.
+#[tokio::test]
+async fn whole_plays_are_performed_at_full_speed_without_a_loss() {
+    let folder = Folder::new();
+    let root = manifest::root();
+    let plays = root
+        .parent()
+        .expect("the checkout lies somewhere")
+        .join("shared/data/plays.jsonl");
+    let file = if plays.exists() {
+        plays
+    } else {
+        eprintln!("there are no plays next to the checkout: invented lines take their place");
+        let file = folder.path().join("plays.jsonl");
+        invent(&file, 7_097, 299);
+        file
+    };
+    let node = Node::start();
+    let report = perform(&node, &file, 1, "0.01").await;
+    let deliveries = report["deliveries"].as_u64().expect("a count");
+    let cpu = node.cpu();
+    let each = cpu.as_secs_f64() * 1e6 / deliveries as f64;
+    eprintln!("{report}\nthe node took {cpu:.1?} of the processors, {each:.1} µs a delivery");
+    assert_eq!(report["fan_out"], json!(["read", "write"]));
+}
+
+fn threshold(members: i64) -> Manifest {
+    Manifest::default()
+        .set("component.send.tool.mpim.config.fan-out-threshold", members)
+        .set("component.groups.tool.mpim.config.fan-out-threshold", members)
+}
