@@ -10,13 +10,17 @@
 )]
 
 mod architecture;
+mod bad_input;
 mod chat;
 mod connection;
 mod crash;
+mod disk;
 mod edges;
+mod functions;
 mod groups;
 mod harness;
 mod hostile;
 mod login;
-mod social;
 mod replay;
+mod social;
+mod start_up;

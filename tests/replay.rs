@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::io::Read;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -82,8 +83,7 @@ fn invent(file: &Path, lines: u64, speakers: u64) {
 /// Performs a file, and gives the report once everything in it is as it must be.
 async fn perform(node: &Node, file: &Path, seed: u64, drop: &str) -> Value {
     let play = Play::read(file);
-    let mut command = tokio::process::Command::from(mpim());
-    command.arg("replay").arg(file).args([
+    let (out, code) = run(mpim().arg("replay").arg(file).args([
         "--url",
         &node.url,
         "--seed",
@@ -91,17 +91,9 @@ async fn perform(node: &Node, file: &Path, seed: u64, drop: &str) -> Value {
         "--drop",
         drop,
         "--json",
-    ]);
-    let running = command.stdin(Stdio::null()).kill_on_drop(true).output();
-    let ended = tokio::time::timeout(Duration::from_secs(300), running)
-        .await
-        .expect("within five minutes")
-        .expect("runs");
-    let (out, log) = (
-        String::from_utf8_lossy(&ended.stdout),
-        String::from_utf8_lossy(&ended.stderr),
-    );
-    assert_eq!(ended.status.code(), Some(0), "{out}\n{log}");
+    ]))
+    .await;
+    assert_eq!(code, Some(0), "{out}");
     let report: Value = serde_json::from_str(&out).expect("one JSON object");
     let count = |key: &str| {
         report[key]
@@ -139,6 +131,41 @@ async fn perform(node: &Node, file: &Path, seed: u64, drop: &str) -> Value {
         "{report}"
     );
     report
+}
+
+/// A process that does not outlive its test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Runs a command for five minutes at most. Gives what it prints, and its exit code.
+async fn run(command: &mut Command) -> (String, Option<i32>) {
+    let command = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut running = Running(command.spawn().expect("the binary runs"));
+    let (mut out, mut log) = (
+        running.0.stdout.take().expect("piped"),
+        running.0.stderr.take().expect("piped"),
+    );
+    let said = tokio::task::spawn_blocking(move || {
+        let mut said = String::new();
+        out.read_to_string(&mut said).expect("text");
+        // What goes wrong is told in a few lines, which the pipe holds until then.
+        log.read_to_string(&mut said).expect("text");
+        said
+    });
+    let said = tokio::time::timeout(Duration::from_secs(300), said).await;
+    (
+        said.expect("within five minutes").expect("read"),
+        running.0.wait().expect("ended").code(),
+    )
 }
 
 /// 60 speakers and a threshold of 55: the group of all is a large one, those of 50 and of 10 have inboxes.

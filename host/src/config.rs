@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use crate::backends::{memory, sqlite};
 
@@ -44,6 +45,7 @@ pub struct NodeSettings {
     /// The name under which the node registers its connections.
     pub name: String,
     /// The worker part of the ids that the node gives, 0 to 1023; unique in a cluster.
+    #[serde(deserialize_with = "worker")]
     pub worker: u16,
 }
 
@@ -109,9 +111,12 @@ pub struct GatewaySettings {
     /// The interface of notifications, without its version: the host implements it from its types.
     pub notify: Option<String>,
     /// How often leases are renewed.
+    #[serde(deserialize_with = "positive")]
     pub renew_every_ms: u64,
     /// Largest frame and largest HTTP body, in bytes.
     pub frame_max_bytes: usize,
+    /// Largest answer of a call, and of a batch of calls, as JSON, in bytes.
+    pub answer_max_bytes: usize,
     /// A connection that has not logged in by then is closed.
     pub login_within_ms: u64,
     /// How long a connection may be silent before it is pinged.
@@ -152,6 +157,7 @@ impl Default for GatewaySettings {
             notify: None,
             renew_every_ms: 30_000,
             frame_max_bytes: 64 * 1024,
+            answer_max_bytes: 16 * 1024 * 1024,
             login_within_ms: 30_000,
             ping_after_ms: 30_000,
             silence_max_ms: 75_000,
@@ -179,6 +185,7 @@ pub struct SandboxSettings {
     /// Bytes of a linear memory that stay resident between two sandboxes in the same slot.
     pub keep_resident_bytes: usize,
     /// The grain of deadlines of running code.
+    #[serde(deserialize_with = "positive")]
     pub epoch_tick_ms: u64,
     /// How deep functions may call each other.
     pub depth_max: u32,
@@ -257,6 +264,8 @@ pub struct TelemetrySettings {
     pub log_line_max_bytes: usize,
     /// Metric names, each with its labels, that one function may use; more are counted and dropped.
     pub series_max: usize,
+    /// Bytes of a metric's name and labels together; a longer one is counted and dropped.
+    pub series_bytes_max: usize,
     /// Buckets by name and key that one function may fill for rate limits at once.
     pub rate_keys_max: usize,
 }
@@ -267,6 +276,7 @@ impl Default for TelemetrySettings {
             log_lines_per_second: 100,
             log_line_max_bytes: 4096,
             series_max: 256,
+            series_bytes_max: 1024,
             rate_keys_max: 100_000,
         }
     }
@@ -279,6 +289,7 @@ pub struct Timer {
     /// A method without parameters.
     pub call: MethodName,
     /// From the end of one call to the begin of the next.
+    #[serde(deserialize_with = "positive")]
     pub every_ms: u64,
 }
 
@@ -355,6 +366,25 @@ pub struct Rate {
     pub per_second: f64,
     /// Permits that can be saved up.
     pub burst: f64,
+}
+
+/// A worker whose ids no other worker has: more than ten bits of it would be cut off.
+fn worker<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
+    let worker = u16::deserialize(deserializer)?;
+    if worker <= WORKER_MAX {
+        return Ok(worker);
+    }
+    Err(D::Error::custom(format!("a worker is a number from 0 to {WORKER_MAX}")))
+}
+
+const WORKER_MAX: u16 = 1023;
+
+/// A pause between rounds of work: without any, a round would follow the other as fast as it can.
+fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    match u64::deserialize(deserializer)? {
+        0 => Err(D::Error::custom("must be greater than 0")),
+        milliseconds => Ok(milliseconds),
+    }
 }
 
 /// Milliseconds of a setting as a duration.

@@ -124,8 +124,10 @@ fn store(folder: &Path, file: &Path, code: &[u8]) -> std::io::Result<()> {
     let mut bytes = Sha256::digest(code).to_vec();
     bytes.extend_from_slice(code);
     let partial = file.with_extension(format!("{}.part", std::process::id()));
-    std::fs::write(&partial, bytes)?;
-    std::fs::rename(partial, file)
+    std::fs::write(&partial, bytes)
+        .and_then(|()| std::fs::rename(&partial, file))
+        // What a full disk took is given back. The first error is the one to tell.
+        .inspect_err(|_| drop(std::fs::remove_file(&partial)))
 }
 
 /// Makes a folder that only its owner can enter.

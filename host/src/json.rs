@@ -166,8 +166,7 @@ fn to_val(value: Value, ty: &Type, place: &Place) -> Result<Val, Mismatch> {
         Type::U32 => integer!(&value, place, U32, u32),
         Type::S64 => integer!(&long(value, place)?, place, S64, i64),
         Type::U64 => integer!(&long(value, place)?, place, U64, u64),
-        #[expect(clippy::cast_possible_truncation, reason = "a float32 is what the type asks for")]
-        Type::Float32 => float(&value, place).map(|number| Val::Float32(number as f32)),
+        Type::Float32 => short_float(&value, place).map(Val::Float32),
         Type::Float64 => float(&value, place).map(Val::Float64),
         Type::Char => single(&string(value, place)?, place),
         Type::String => string(value, place).map(Val::String),
@@ -280,6 +279,16 @@ fn float(value: &Value, place: &Place) -> Result<f64, Mismatch> {
     value
         .as_f64()
         .ok_or_else(|| place.wrong(format!("expected a number, got {}", kind(value))))
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a float32 is what the type asks for")]
+fn short_float(value: &Value, place: &Place) -> Result<f32, Mismatch> {
+    let number = float(value, place)? as f32;
+    if number.is_finite() {
+        Ok(number)
+    } else {
+        Err(place.wrong(format!("{value} is out of range of 32 bits")))
+    }
 }
 
 fn single(text: &str, place: &Place) -> Result<Val, Mismatch> {

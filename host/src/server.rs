@@ -14,7 +14,8 @@ use tokio::task::JoinSet;
 use crate::backends::{Cache, Metadata, Queue, Sql, memory, sqlite};
 use crate::breakers::Breaker;
 use crate::capabilities::{Ids, Node, Passwords};
-use crate::config::{Settings, ms};
+use crate::config::{Settings, Timer, ms};
+use crate::deployments::{LoadError, Method};
 use crate::dispatch::Dispatch;
 use crate::engine::{Engine, create_private, hex};
 use crate::gateway::Gateway;
@@ -37,6 +38,8 @@ pub struct Server {
     address: SocketAddr,
     gateway: Arc<Gateway>,
     drain: gateway::Drain,
+    /// Ends when it has answered everything after draining began.
+    serving: JoinSet<()>,
     tasks: JoinSet<()>,
     node: Arc<Node>,
     /// Held while the node runs: no other process may use the folder.
@@ -66,15 +69,13 @@ impl Server {
             .with_context(|| format!("cannot listen on {}", options.listen))?;
         let address = listener.local_addr()?;
         let dispatch = Dispatch::load(functions, &settings, &Arc::new(engine), &node).await?;
-        let timers = settings.timer.iter().map(|timer| {
-            Ok::<_, crate::deployments::LoadError>((dispatch.named(&timer.call, "a timer")?, ms(timer.every_ms)))
-        });
+        let timers = settings.timer.iter().map(|timer| timer_of(&dispatch, timer));
         let timers = timers.collect::<Result<Vec<_>, _>>()?;
         let (gateway, drain) = Gateway::new(node.clone(), dispatch.clone(), settings.gateway, operator_token)?;
-        let mut tasks = JoinSet::new();
-        let serving = gateway.clone();
-        tasks.spawn(async move {
-            if let Err(error) = serving.serve(listener).await {
+        let (mut serving, mut tasks) = (JoinSet::new(), JoinSet::new());
+        let shared = gateway.clone();
+        serving.spawn(async move {
+            if let Err(error) = shared.serve(listener).await {
                 tracing::error!(%error, "the gateway stopped");
             }
         });
@@ -107,6 +108,7 @@ impl Server {
             address,
             gateway,
             drain,
+            serving,
             tasks,
             node,
             _lock: lock,
@@ -124,14 +126,28 @@ impl Server {
         let Self {
             gateway,
             drain,
+            mut serving,
             mut tasks,
             node,
             ..
         } = self;
-        drain.drain(&gateway).await;
+        drain.drain(&gateway, serving.join_next()).await;
         tasks.shutdown().await;
         drop(node);
     }
+}
+
+/// The method that a timer calls, and how often.
+fn timer_of(dispatch: &Dispatch, timer: &Timer) -> Result<(Arc<Method>, Duration), LoadError> {
+    let method = dispatch.named(&timer.call, "a timer")?;
+    if method.parameters.is_empty() {
+        return Ok((method, ms(timer.every_ms)));
+    }
+    Err(LoadError::MethodMismatch {
+        name: method.full_name(),
+        purpose: "a timer",
+        reason: "it must take no parameters".to_owned(),
+    })
 }
 
 /// Makes the folder and takes it for this process.
@@ -195,7 +211,8 @@ fn node(database: &Path, settings: &Settings) -> anyhow::Result<Node> {
     Ok(Node {
         name: settings.node.name.as_str().into(),
         sql: Sql::Sqlite(sqlite::Sqlite::open(database, &settings.sqlite)?),
-        sql_breaker: Breaker::new(settings.breaker.clone()),
+        sql_reads: Breaker::new(settings.breaker.clone()),
+        sql_writes: Breaker::new(settings.breaker.clone()),
         cache: Cache::Memory(memory::Cache::new(&settings.cache)),
         metadata: Metadata::Memory(memory::Metadata::new(&settings.metadata)),
         queue: Queue::Memory(memory::Queue::new(&settings.queue)),

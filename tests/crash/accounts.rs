@@ -294,7 +294,9 @@ mod tests {
         assert_eq!(words, "send a of 1: kept with other words");
         let missing = differences(|_, found| drop(found.inboxes.remove(&3)));
         assert_eq!(missing, "inbox of 3: lacks message 102");
-        let hole = differences(|_, found| drop(found.inboxes.get_mut(&2).expect("there").remove(1)));
+        let hole = differences(|_, found| {
+            found.inboxes.get_mut(&2).expect("there").remove(1);
+        });
         assert_eq!(
             hole,
             "inbox of 2: place 3 where 2 was to come\ninbox of 2: lacks message 101"

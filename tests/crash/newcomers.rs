@@ -10,7 +10,7 @@ use crate::harness::client::PASSWORD;
 use crate::harness::{Client, Node, within};
 
 /// One of them, and what they were answered.
-struct Newcomer {
+pub(super) struct Newcomer {
     name: String,
     began: bool,
     registered: bool,

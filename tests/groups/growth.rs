@@ -206,9 +206,16 @@ async fn a_former_member_hears_and_pulls_nothing() {
         ] {
             assert_eq!(super::refusal(&mut bob, method, params).await, "not_found", "{method}");
         }
-        for method in ["groups.mine", "group-pull.unread", "pull-offline.conversations"] {
+        for method in ["groups.mine", "group-pull.unread"] {
             assert_eq!(bob.call(method, json!({})).await, Ok(json!([])), "{method}");
         }
+        let seen = bob.call("pull-offline.conversations", json!({})).await.expect("listed");
+        let groups = seen
+            .as_array()
+            .expect("a list")
+            .iter()
+            .filter(|seen| seen["group"] == group);
+        assert_eq!(groups.count(), 0);
         let mut again = Client::resume(&node, &bob.token).await.expect("resumed");
         say(&mut ann, &group, "nor on a new connection").await;
         again.settle(&mut ann).await;

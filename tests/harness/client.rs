@@ -143,6 +143,11 @@ impl Client {
     /// Sends a frame as it is, and gives the answer that has no id or the id null.
     pub async fn raw(&mut self, frame: Message) -> Result<Value, Option<CloseFrame>> {
         self.send(frame).await;
+        self.answered().await
+    }
+
+    /// The next frame that is no notification; the close frame when the connection ends first.
+    pub async fn answered(&mut self) -> Result<Value, Option<CloseFrame>> {
         self.until(|frame| frame.get("method").is_none()).await
     }
 
@@ -179,6 +184,14 @@ impl Client {
         other.call("send.send-message", params).await.expect("sent");
         let found = self.until(|frame| frame["params"]["body"]["content"] == mark).await;
         found.unwrap_or_else(|close| panic!("closed while waiting for a mark: {close:?}"));
+    }
+
+    /// The next frame, one that was heard before first; the close frame of the server when there is no more.
+    pub async fn next(&mut self) -> Result<Value, Option<CloseFrame>> {
+        match self.heard.pop_front() {
+            Some(frame) => Ok(frame),
+            None => self.until(|_| true).await,
+        }
     }
 
     /// Waits for the end of the connection. Gives the close frame of the server.

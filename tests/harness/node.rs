@@ -75,10 +75,23 @@ impl Node {
 
     /// Starts an application; what it says when it does not start is the error.
     pub fn try_in_folder(manifest: &Manifest, folder: Arc<Folder>) -> Result<Self, String> {
+        Self::run(mpim(), manifest, folder)
+    }
+
+    /// Starts an application whose files cannot grow beyond so many KiB, as on a disk that is full: a write that
+    /// goes further fails.
+    pub fn with_files_of_at_most(manifest: &Manifest, kib: u32, folder: Arc<Folder>) -> Self {
+        let mut shell = Command::new("sh");
+        // The unit is 512 bytes. The limit is soft, so that it can be lifted; the signal would end the process.
+        shell.arg("-c").arg(format!("trap '' XFSZ; ulimit -S -f {}; exec \"$@\"", kib * 2));
+        shell.arg("sh").arg(mpim().get_program()).env("MPIM_LOG", "warn");
+        Self::run(shell, manifest, folder).unwrap_or_else(|log| panic!("the node did not start:\n{log}"))
+    }
+
+    fn run(mut command: Command, manifest: &Manifest, folder: Arc<Folder>) -> Result<Self, String> {
         let file = folder.path().join("spin.toml");
         std::fs::write(&file, manifest.text()).expect("the manifest is written");
         share_compiled(folder.path());
-        let mut command = mpim();
         command
             .args(["up", "--listen", "127.0.0.1:0", "--data"])
             .arg(folder.path().join("data"));
@@ -144,6 +157,11 @@ impl Node {
         );
     }
 
+    /// The id of the process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Whether the process is still there.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("a child").is_none()
@@ -207,7 +225,7 @@ impl Drop for Node {
 }
 
 /// All nodes of the tests share their compiled components: each is compiled once.
-fn share_compiled(folder: &Path) {
+pub fn share_compiled(folder: &Path) {
     use std::os::unix::fs::DirBuilderExt;
     let shared = super::manifest::root().join("target/tests-cache");
     let mut private = std::fs::DirBuilder::new();

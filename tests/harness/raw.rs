@@ -114,6 +114,11 @@ impl Raw {
         assert!(answer.get("result").is_some(), "{answer}");
     }
 
+    /// Writes bytes as they are, a frame or not. A connection that is closed already says so when it is read.
+    pub async fn put(&mut self, bytes: &[u8]) {
+        let _ = within("writing", self.0.write_all(bytes)).await;
+    }
+
     /// Answers a ping.
     pub async fn pong(&mut self) {
         self.write(0xa, &[]).await;

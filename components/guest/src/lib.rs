@@ -14,7 +14,7 @@ pub mod sql;
 pub use bindings::mpim::host::gateway::{Audience, Caller, Connection, Identity, Recipient};
 pub use bindings::mpim::host::types::{Error as HostError, Priority};
 pub use bindings::mpim::im::notify::{
-    ContactChange, ContactChangeKind, GroupChange, GroupChangeKind, Kick, PresenceChange, Recall, StateChange,
+    ContactChange, ContactChangeKind, GroupChange, GroupChangeKind, Kick, PresenceChange, Recall, StateChange, Waiting,
 };
 pub use bindings::mpim::im::types::{Error, ErrorCode, Message, MessageState, Qos, Receipt};
 
@@ -201,7 +201,7 @@ pub mod relations {
 pub mod notify {
     use crate::{
         Audience, ContactChange, Error, GroupChange, Kick, Message, PresenceChange, Priority, Recall, Recipient,
-        StateChange,
+        StateChange, Waiting,
     };
 
     impl Audience {
@@ -259,6 +259,11 @@ pub mod notify {
     /// A change of a contact.
     pub async fn contact(to: Audience, body: ContactChange) -> Result<(), Error> {
         crate::import!(async crate::bindings::mpim::im::notify, contact, notify_contact(to, body)).map_err(Error::from)
+    }
+
+    /// An inbox reaches up to the cursor of each recipient.
+    pub async fn pending(to: Audience, body: Waiting) -> Result<(), Error> {
+        crate::import!(async crate::bindings::mpim::im::notify, pending, notify_pending(to, body)).map_err(Error::from)
     }
 
     /// A change of a group.

@@ -13,7 +13,7 @@ use crate::metadata::Lease;
 use crate::route::Decision;
 use crate::telemetry::Level;
 use crate::{
-    Audience, ContactChange, Error, GroupChange, HostError, Kick, Message, PresenceChange, Recall, StateChange,
+    Audience, ContactChange, Error, GroupChange, HostError, Kick, Message, PresenceChange, Recall, StateChange, Waiting,
 };
 
 /// What a call of the host gives at last.
@@ -126,6 +126,9 @@ pub trait Host {
         absent()
     }
     fn notify_contact(&self, to: Audience, body: ContactChange) -> Answer<Result<(), HostError>> {
+        absent()
+    }
+    fn notify_pending(&self, to: Audience, body: Waiting) -> Answer<Result<(), HostError>> {
         absent()
     }
     fn notify_group(&self, to: Audience, body: GroupChange) -> Answer<Result<(), HostError>> {

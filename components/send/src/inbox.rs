@@ -117,6 +117,21 @@ pub(crate) async fn recent_places(user: u64, messages: &[u64]) -> Result<HashMap
     rows.iter().map(|row| Ok((row.at(0)?, row.at(1)?))).collect()
 }
 
+/// How far the inboxes of a group's members reach, but that of one; nobody's when the group has no inboxes.
+pub(crate) async fn heads_of_group(
+    group: u64,
+    except: u64,
+    threshold: u32,
+) -> Result<Vec<(u64, Option<u64>)>, guest::Error> {
+    let rows = sql::query(
+        "SELECT m.user_id, h.last_seq FROM chat_groups g JOIN members m ON m.conversation_id = g.id \
+         JOIN inbox_heads h ON h.user_id = m.user_id WHERE g.id = ? AND g.member_count < ? AND m.user_id <> ?",
+        params![group, threshold, except],
+    )
+    .await?;
+    cursors(&rows)
+}
+
 /// Ids as parameters.
 pub(crate) fn values(ids: &[u64]) -> Vec<Value> {
     ids.iter().copied().map(Value::from).collect()

@@ -2,7 +2,7 @@
 
 use guest::route::{Decision, route_message};
 use guest::telemetry::{Level, log};
-use guest::{Audience, Caller, Message, MessageState, Recall, Recipient, StateChange, hint, notify};
+use guest::{Audience, Caller, Message, MessageState, Recall, Recipient, StateChange, Waiting, hint, notify};
 
 /// Where the two users of a message may be reached now.
 #[derive(Debug, PartialEq)]
@@ -88,6 +88,20 @@ pub(crate) async fn topic(group: u64, except: Option<u64>, body: Message) {
         ..Audience::nobody()
     };
     hint("message", notify::message(to, body).await);
+}
+
+/// Tells users how far their inboxes reach, on behalf of a message that is among what they may lack.
+pub(crate) async fn pending(heads: Vec<(u64, Option<u64>)>, message: &Message) {
+    let to = Audience {
+        recipients: heads.into_iter().map(|(user, cursor)| Recipient { user, cursor }).collect(),
+        priority: message.priority,
+        track: track(message),
+        ..Audience::nobody()
+    };
+    let body = Waiting {
+        conversation: message.conversation,
+    };
+    hint("pending", notify::pending(to, body).await);
 }
 
 /// Tells a sender that messages came to another state.

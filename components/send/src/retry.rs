@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use guest::route::{Decision, route_message};
 use guest::sql::{Batch, Row};
 use guest::telemetry::{Level, log};
-use guest::{Error, Message, MessageState, config, now_ms, params};
+use guest::{Error, Message, MessageState, config, hint, now_ms, params};
 use message::{COLUMNS, before};
 
+use crate::unplaced::fan_out_threshold;
 use crate::{inbox, push};
 
 /// The delay before the first retry, unless `retry-after-ms` says otherwise.
@@ -40,7 +41,7 @@ pub(crate) async fn pending() -> Result<u32, Error> {
         .partition(|message| message.group.is_some());
     let mut pushed = push_direct(direct).await?;
     for message in groups {
-        push::topic(message.conversation, None, message).await;
+        push_group(message).await;
         pushed += 1;
     }
     Ok(pushed)
@@ -137,6 +138,17 @@ async fn push_direct(messages: Vec<Message>) -> Result<u32, Error> {
         }
     }
     Ok(pushed)
+}
+
+/// Below the threshold a member's message is a place in the inbox, and to find all places again would
+/// cost a search in each: the members are told how far their inboxes reach, and pull. From there on the
+/// message itself goes to the topic.
+async fn push_group(message: Message) {
+    match inbox::heads_of_group(message.conversation, message.sender, fan_out_threshold()).await {
+        Ok(heads) if !heads.is_empty() => push::pending(heads, &message).await,
+        Ok(_) => push::topic(message.conversation, None, message).await,
+        Err(error) => hint("pending", Err(error)),
+    }
 }
 
 /// The nodes of some users, and who is online; every node, and anyone, when the routes cannot be had.

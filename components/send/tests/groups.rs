@@ -327,3 +327,23 @@ fn marking_a_group_read_moves_its_cursor() {
     assert_eq!(pull(2, "phone", None), Ok(vec![]));
     assert_eq!(world.one("SELECT MAX(state) FROM messages"), 1);
 }
+
+#[test]
+fn members_of_a_small_group_are_told_how_far_their_inboxes_reach() {
+    let world = World::with_users(3);
+    world.group(GROUP, &[1, 2, 3]);
+    world.set("retry-after-ms", 0);
+    send(1, "a").unwrap();
+    let second = send(2, "b").unwrap();
+    world.pushes();
+    assert_eq!(run(Component::retry_pending()).unwrap(), 2);
+    let pushes = world.pushes();
+    let Push::Pending(to, body) = &pushes[1] else {
+        panic!("news of the inbox")
+    };
+    let heads: Vec<_> = to.recipients.iter().map(|to| (to.user, to.cursor)).collect();
+    assert_eq!((heads, body.conversation), (vec![(1, Some(1)), (3, Some(2))], GROUP));
+    assert_eq!(to.track, Some(second.message));
+    run(Component::mark_sent(vec![second.message])).unwrap();
+    assert_eq!(run(Component::retry_pending()).unwrap(), 1);
+}

@@ -45,8 +45,10 @@ pub struct Node {
     pub name: Arc<str>,
     /// The relational store.
     pub sql: Sql,
-    /// Opens when the relational store fails again and again.
-    pub sql_breaker: Breaker,
+    /// Opens when reads of the relational store fail again and again.
+    pub sql_reads: Breaker,
+    /// Opens when its writes do. A store that cannot be written, being full or locked, can still be read.
+    pub sql_writes: Breaker,
     /// The cache.
     pub cache: Cache,
     /// Leases and locks.

@@ -7,6 +7,7 @@ use wasmtime::component::{Accessor, HasSelf};
 use super::wit::sql as wit;
 use super::{Guest, Node};
 use crate::backends::sql::{Error, Outcome, Step, Value};
+use crate::breakers::Breaker;
 
 impl wit::Host for Guest {}
 
@@ -18,20 +19,20 @@ impl<T: Send + 'static> wit::HostWithStore<T> for HasSelf<Guest> {
     ) -> Result<Vec<wit::Row>, wit::Error> {
         let (node, deadline) = call(accessor);
         let params = params.into_iter().map(Value::from).collect();
-        let rows = guarded(&node, node.sql.query(sql, params, deadline)).await?;
+        let rows = guarded(&node.sql_reads, node.sql.query(sql, params, deadline)).await?;
         Ok(rows.into_iter().map(to_row).collect())
     }
 
     async fn execute(accessor: &Accessor<T, Self>, sql: String, params: Vec<wit::Value>) -> Result<u64, wit::Error> {
         let (node, deadline) = call(accessor);
         let params = params.into_iter().map(Value::from).collect();
-        guarded(&node, node.sql.execute(sql, params, deadline)).await
+        guarded(&node.sql_writes, node.sql.execute(sql, params, deadline)).await
     }
 
     async fn batch(accessor: &Accessor<T, Self>, steps: Vec<wit::Step>) -> Result<Vec<wit::Outcome>, wit::Error> {
         let (node, deadline) = call(accessor);
         let steps = steps.into_iter().map(Step::from).collect();
-        let outcomes = guarded(&node, node.sql.batch(steps, deadline)).await?;
+        let outcomes = guarded(&node.sql_writes, node.sql.batch(steps, deadline)).await?;
         Ok(outcomes.into_iter().map(wit::Outcome::from).collect())
     }
 }
@@ -43,16 +44,16 @@ fn call<T: 'static>(accessor: &Accessor<T, HasSelf<Guest>>) -> (Arc<Node>, std::
     })
 }
 
-/// Asks the store unless its breaker is open. Only a store that cannot be used counts as a failure:
+/// Asks the store unless the breaker is open. Only a store that cannot be used counts as a failure:
 /// a refused statement or a full queue says nothing about its health.
-async fn guarded<R>(node: &Node, work: impl Future<Output = Result<R, Error>>) -> Result<R, wit::Error> {
-    if !node.sql_breaker.allow() {
+async fn guarded<R>(breaker: &Breaker, work: impl Future<Output = Result<R, Error>>) -> Result<R, wit::Error> {
+    if !breaker.allow() {
         return Err(wit::Error::Unavailable(
             "the store is failing and is not asked for a moment".to_owned(),
         ));
     }
     let outcome = work.await;
-    node.sql_breaker.report(!matches!(outcome, Err(Error::Unavailable(_))));
+    breaker.report(!matches!(outcome, Err(Error::Unavailable(_))));
     outcome.map_err(wit::Error::from)
 }
 

@@ -1,6 +1,7 @@
 //! `mpim:host/telemetry`: lines and measures of components, bounded for each function.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use metrics::Label;
@@ -59,39 +60,72 @@ impl Meter {
         within
     }
 
-    /// The labels of a series, unless it would be one too many.
+    /// The labels of a series, unless it would be one too many, or too long. The label `function` is the host's.
     fn labels(&self, name: &str, labels: &[(String, String)]) -> Option<Vec<Label>> {
-        let key = {
-            use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
-            BuildHasherDefault::<DefaultHasher>::default().hash_one((name, labels))
-        };
-        let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
-        if !series.contains(&key) {
-            if series.len() >= self.settings.series_max || name.len() > self.settings.log_line_max_bytes {
-                self.dropped.increment(1);
-                return None;
-            }
-            series.insert(key);
+        let bytes = labels.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
+        if name.len().saturating_add(bytes) > self.settings.series_bytes_max || !self.is_counted(name, labels) {
+            self.dropped.increment(1);
+            return None;
         }
-        let own = Label::new("function", self.function.to_string());
-        Some(
-            labels
-                .iter()
-                .map(|(key, value)| Label::new(key.clone(), value.clone()))
-                .chain([own])
-                .collect(),
-        )
+        let given = labels.iter().map(|(key, value)| (label_name(key), value.clone()));
+        let mut all: BTreeMap<String, String> = given.collect();
+        all.insert("function".to_owned(), self.function.to_string());
+        Some(all.into_iter().map(|(key, value)| Label::new(key, value)).collect())
     }
 
-    fn line(&self, message: String, fields: &[(String, String)]) -> String {
-        let mut line = fields.iter().fold(message, |mut line, (name, value)| {
-            line.push_str(&format!(" {name}={value:?}"));
-            line
-        });
-        if line.len() > self.settings.log_line_max_bytes {
-            line.truncate(line.floor_char_boundary(self.settings.log_line_max_bytes));
+    fn is_counted(&self, name: &str, labels: &[(String, String)]) -> bool {
+        let key = BuildHasherDefault::<DefaultHasher>::default().hash_one((name, labels));
+        let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+        if series.contains(&key) {
+            return true;
         }
+        series.len() < self.settings.series_max && series.insert(key)
+    }
+
+    /// One line, whatever the component writes: what would end it or move the cursor is escaped.
+    fn line(&self, message: &str, fields: &[(String, String)]) -> String {
+        let most = self.settings.log_line_max_bytes;
+        let mut line = String::new();
+        append(&mut line, message, most);
+        for (name, value) in fields {
+            let value = value.get(..value.floor_char_boundary(most)).unwrap_or_default();
+            append(&mut line, " ", most);
+            append(&mut line, name, most);
+            append(&mut line, &format!("={value:?}"), most);
+        }
+        line.truncate(line.floor_char_boundary(most));
         line
+    }
+}
+
+/// Appends a text without its control characters, until the line has so many bytes.
+fn append(line: &mut String, text: &str, most: usize) {
+    for character in text.chars() {
+        if line.len() >= most {
+            return;
+        }
+        if character.is_control() {
+            line.extend(character.escape_default());
+        } else {
+            line.push(character);
+        }
+    }
+}
+
+/// A name that the text format of metrics allows: two that it cannot tell apart are one here already.
+fn label_name(name: &str) -> String {
+    let allowed = |character: char| {
+        if character.is_ascii_alphanumeric() {
+            character
+        } else {
+            '_'
+        }
+    };
+    let name: String = name.chars().map(allowed).collect();
+    if name.starts_with(|first: char| !first.is_ascii_digit()) {
+        name
+    } else {
+        format!("_{name}")
     }
 }
 
@@ -101,7 +135,7 @@ impl Host for Guest {
         if !meter.may_log() {
             return;
         }
-        let (function, line) = (&meter.function, meter.line(message, &fields));
+        let (function, line) = (&meter.function, meter.line(&message, &fields));
         match level {
             Level::Trace => tracing::trace!(target: "component", %function, "{line}"),
             Level::Debug => tracing::debug!(target: "component", %function, "{line}"),
@@ -160,9 +194,27 @@ mod tests {
             log_line_max_bytes: 10,
             ..TelemetrySettings::default()
         };
+        assert_eq!(Meter::new("long".into(), settings).line("ééééééééé", &[]), "ééééé");
+    }
+
+    #[test]
+    fn a_line_stays_one_line() {
+        let meter = Meter::new("sly".into(), TelemetrySettings::default());
+        let fields = [("key".to_owned(), "a\n\"b".to_owned())];
         assert_eq!(
-            Meter::new("long".into(), settings).line("ééééééééé".to_owned(), &[]),
-            "ééééé"
+            meter.line("one\r\ntwo\u{1b}[2J", &fields),
+            "one\\r\\ntwo\\u{1b}[2J key=\"a\\n\\\"b\""
         );
+    }
+
+    #[test]
+    fn a_series_has_each_label_once_and_that_of_the_host_is_true() {
+        let meter = Meter::new("sly".into(), TelemetrySettings::default());
+        let given = [("function", "send"), ("a-b", "1"), ("a.b", "2"), ("", "3"), ("1", "4")];
+        let given = given.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let labels = meter.labels("name", &given).expect("counted");
+        let labels: Vec<_> = labels.iter().map(|label| (label.key(), label.value())).collect();
+        assert_eq!(labels, [("_", "3"), ("_1", "4"), ("a_b", "2"), ("function", "sly")]);
+        assert!(meter.labels("name", &[("long".to_owned(), "x".repeat(1024))]).is_none());
     }
 }

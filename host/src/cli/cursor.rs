@@ -112,6 +112,18 @@ impl<T> Inbox<T> {
         self.take(source, seq, Some(item), now, shown)
     }
 
+    /// Takes the news that a sequence reaches up to a place: what is missing up to there is pulled.
+    pub(crate) fn reaches(&mut self, source: Source, seq: u64, now: Instant) {
+        let Some(track) = self.tracks.get_mut(&source) else {
+            return;
+        };
+        track.latest = track.latest.max(seq);
+        if track.place.is_some_and(|place| place < seq) {
+            track.behind_since.get_or_insert(now);
+            self.behind = true;
+        }
+    }
+
     /// Marks a place as known without showing anything: the device's own message, of which it has the receipt.
     pub(crate) fn pass(&mut self, source: Source, seq: u64, now: Instant, shown: &mut Vec<T>) -> Fed {
         self.take(source, seq, None, now, shown)
@@ -311,6 +323,20 @@ mod tests {
         assert_eq!(inbox.due(now), None);
         assert_eq!(inbox.feed(INBOX, 1, 1, now, &mut shown), Fed::Shown);
         assert_eq!((shown, inbox.due(now + HOLD)), (vec![1, 2], None));
+    }
+
+    #[test]
+    fn news_of_a_place_beyond_is_a_gap_and_news_of_a_known_one_is_none() {
+        let (mut inbox, now, mut shown) = (inbox(), Instant::now(), Vec::new());
+        inbox.feed(INBOX, 1, 1, now, &mut shown);
+        inbox.reaches(INBOX, 1, now);
+        assert_eq!(inbox.due(now + HOLD), None);
+        inbox.reaches(INBOX, 2, now);
+        let pull = Pull {
+            source: INBOX,
+            since: Some(1),
+        };
+        assert_eq!(inbox.due(now + HOLD), Some(pull));
     }
 
     #[test]

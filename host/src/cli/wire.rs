@@ -224,6 +224,10 @@ pub(crate) struct Receipt {
     pub(crate) seq: Int,
 }
 
+/// `notify.waiting`, of which only the cursor of its notification is wanted.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Waiting {}
+
 /// `notify.state-change`.
 #[derive(Debug, Deserialize)]
 pub(crate) struct StateChange<'a> {

@@ -46,6 +46,8 @@ pub struct Dispatch {
     /// The function that exports each interface; names with versions.
     exporters: HashMap<String, String>,
     depth_max: u32,
+    /// Held for as long as functions can be called: its clock is what stops code that runs past its deadline.
+    _engine: Arc<Engine>,
 }
 
 /// What a function answered: the value of a method without error type, or of its ok case; or its error.
@@ -64,6 +66,7 @@ impl Dispatch {
             functions: OnceLock::new(),
             exporters: exporters(&versions)?,
             depth_max: settings.sandboxes.depth_max,
+            _engine: engine.clone(),
         });
         let linking = link::Linking::new(engine, node, settings, &dispatch);
         let mut linked = BTreeMap::new();
@@ -156,9 +159,9 @@ impl Dispatch {
         }
         let begun = Instant::now();
         let outcome = function.run(method, &arguments, context).await;
-        function
-            .breaker
-            .report(!matches!(outcome, Err(Fault::Trapped(_) | Fault::DeadlineExceeded(_))));
+        if let Some(success) = function.verdict(&outcome, begun) {
+            function.breaker.report(success);
+        }
         method.metrics.seconds.record(begun.elapsed());
         match &outcome {
             Ok(_) => method.metrics.answered.increment(1),
@@ -180,6 +183,17 @@ impl Dispatch {
 }
 
 impl Function {
+    /// What the end of a call says about the health of the function; none when it says nothing, as a full pool does,
+    /// or a caller that left too little of its time.
+    fn verdict(&self, outcome: &Result<Option<Val>, Fault>, begun: Instant) -> Option<bool> {
+        match outcome {
+            Ok(_) => Some(true),
+            Err(Fault::Trapped(_)) => Some(false),
+            Err(Fault::DeadlineExceeded(_)) => (begun.elapsed() >= ms(self.deadline_ms) / 2).then_some(false),
+            Err(_) => None,
+        }
+    }
+
     async fn run(&self, method: &Method, arguments: &[Val], context: Context) -> Result<Option<Val>, Fault> {
         let deadline = context.deadline;
         let mut lease = self.sandboxes.take(deadline).await?;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use serde_json::Value;
 use wasmtime::component::Type;
 
+use super::Gateway;
 use super::error::EdgeError;
+use crate::config::GatewaySettings;
 use crate::deployments::Method;
 use crate::dispatch::Dispatch;
 use crate::fault::Fault;
@@ -22,12 +24,13 @@ pub(super) struct Called {
 
 /// Makes a call.
 pub(super) async fn call(
-    dispatch: &Dispatch,
+    gateway: &Gateway,
     function: &str,
     method: &str,
     params: Value,
     caller: Option<Caller>,
 ) -> Result<Called, EdgeError> {
+    let Gateway { dispatch, settings, .. } = gateway;
     let method = public(dispatch, function, method)?;
     if method.takes_caller && caller.is_none() {
         return Err(Fault::Unauthenticated.into());
@@ -40,6 +43,9 @@ pub(super) async fn call(
                 (Some(value), Some(ty)) => json::write(value, &ty, &mut text),
                 _ => text.extend_from_slice(b"null"),
             }
+            if text.len() > settings.answer_max_bytes {
+                return Err(too_large(settings));
+            }
             let token = value
                 .as_ref()
                 .and_then(|value| values::text(values::field(value, "token")?).map(str::to_owned));
@@ -47,6 +53,15 @@ pub(super) async fn call(
         }
         Err(error) => Err(EdgeError::answered(error.as_ref())),
     }
+}
+
+/// What is said instead of an answer that is larger than the settings allow.
+pub(super) fn too_large(settings: &GatewaySettings) -> EdgeError {
+    let most = settings.answer_max_bytes;
+    EdgeError::permanent(
+        "too_large",
+        format!("the answer has more than {most} bytes, ask for less"),
+    )
 }
 
 /// A private method is as unknown as one that is not there.

@@ -20,6 +20,9 @@ pub(super) struct EdgeError {
     pub(super) retryable: bool,
 }
 
+/// What a function has to say of an error is cut off here, in bytes.
+const MESSAGE_BYTES: usize = 4096;
+
 impl EdgeError {
     pub(super) fn permanent(code: &str, message: impl Into<String>) -> Self {
         Self {
@@ -31,7 +34,10 @@ impl EdgeError {
 
     /// The error that a function answered.
     pub(super) fn answered(error: Option<&Val>) -> Self {
-        let (code, message, retryable) = json::error_parts(error);
+        let (mut code, mut message, retryable) = json::error_parts(error);
+        for text in [&mut code, &mut message] {
+            text.truncate(text.floor_char_boundary(MESSAGE_BYTES));
+        }
         Self {
             code,
             message,
@@ -84,9 +90,15 @@ impl From<Mismatch> for EdgeError {
 }
 
 impl IntoResponse for EdgeError {
-    /// Problem details of RFC 9457.
     fn into_response(self) -> Response {
         let status = self.status();
+        self.with_status(status)
+    }
+}
+
+impl EdgeError {
+    /// Problem details of RFC 9457, with a status that the code alone does not say.
+    pub(super) fn with_status(self, status: StatusCode) -> Response {
         let problem = json!({
             "type": format!("urn:mpim:error:{}", self.code),
             "title": status.canonical_reason().unwrap_or("Error"),

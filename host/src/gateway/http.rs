@@ -52,17 +52,16 @@ pub(super) async fn serve(
 }
 
 async fn method_not_allowed() -> Response {
-    let mut response = EdgeError::permanent("invalid", "this path takes another HTTP method").into_response();
-    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-    response
+    EdgeError::permanent("invalid", "this path takes another HTTP method").with_status(StatusCode::METHOD_NOT_ALLOWED)
 }
 
 async fn call(
     State(gateway): Shared,
-    Path((function, method)): Path<(String, String)>,
+    path: Result<Path<(String, String)>, extract::rejection::PathRejection>,
     headers: HeaderMap,
     body: Result<Bytes, extract::rejection::BytesRejection>,
 ) -> Result<Response, EdgeError> {
+    let Path((function, method)) = path.map_err(|error| EdgeError::permanent("invalid", error.body_text()))?;
     let body = body.map_err(|error| match error.status() {
         StatusCode::PAYLOAD_TOO_LARGE => EdgeError::permanent("too_large", error.body_text()),
         _ => EdgeError::permanent("invalid", error.body_text()),
@@ -78,7 +77,7 @@ async fn call(
         Some(token) => Some(gateway.lifecycle.verify(token).await?.caller()),
         None => None,
     };
-    let called = calls::call(&gateway.dispatch, &function, &method, params, caller).await?;
+    let called = calls::call(&gateway, &function, &method, params, caller).await?;
     Ok(json(called.text))
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use wasmtime::component::{Type, Val};
 
+use super::calls;
 use super::error::EdgeError;
 use crate::config::{GatewaySettings, MethodName};
 use crate::deployments::{LoadError, Method};
@@ -39,7 +40,8 @@ impl Lifecycle {
             found.collect::<Result<Vec<_>, _>>()
         };
         if let Some(login) = &settings.login {
-            dispatch.named(login, "logging in")?;
+            let method = dispatch.named(login, "logging in")?;
+            check_login(&method)?;
         }
         let lifecycle = Self {
             verify: one(&settings.verify, "verifying tokens")?,
@@ -103,6 +105,15 @@ impl Lifecycle {
             && !matches!(method.parameters.as_slice(), [(_, Type::List(list))] if list.ty() == Type::U64)
         {
             return Err(mismatch(method, "written notifications", "it must take a list of u64"));
+        }
+        if let Some(method) = &self.sweep
+            && !matches!(method.parameters.as_slice(), [(_, Type::String), (_, Type::List(list))] if list.ty() == Type::U64)
+        {
+            return Err(mismatch(
+                method,
+                "sweeping connections",
+                "it must take a string and a list of u64",
+            ));
         }
         Ok(())
     }
@@ -223,4 +234,22 @@ impl Lifecycle {
         );
         None
     }
+}
+
+/// The connection that calls it is logged in with the token of its result.
+fn check_login(method: &Method) -> Result<(), LoadError> {
+    let gives_token = match calls::result_type(method) {
+        Some(Type::Record(record)) => record
+            .fields()
+            .any(|field| field.name == "token" && field.ty == Type::String),
+        _ => false,
+    };
+    if gives_token {
+        return Ok(());
+    }
+    Err(LoadError::MethodMismatch {
+        name: method.full_name(),
+        purpose: "logging in",
+        reason: "it must give a record with a `token` of type string".to_owned(),
+    })
 }

@@ -216,14 +216,16 @@ impl Gateway {
 }
 
 impl Drain {
-    /// Closes every connection with a reason, after the call that it is in, and waits for them.
-    pub async fn drain(self, gateway: &Gateway) {
+    /// Closes every connection with a reason, after the call that it is in, and waits for them, and for `serving`,
+    /// which ends once every request was answered.
+    pub async fn drain<T>(self, gateway: &Gateway, serving: impl Future<Output = T>) {
         let within = ms(gateway.settings.drain_within_ms);
         let registered = gateway.registry.all().len();
         tracing::info!(connections = registered, "draining");
         // Nobody listens when no socket was ever opened.
         let _ = self.start.send(true);
-        if timeout(within, gateway.sockets.none()).await.is_err() {
+        let ended = async { tokio::join!(gateway.sockets.none(), serving) };
+        if timeout(within, ended).await.is_err() {
             tracing::warn!("some connections did not drain in time");
         }
     }

@@ -22,6 +22,17 @@ pub(super) struct Request {
 #[derive(Debug, Clone)]
 pub(super) struct Id(Box<RawValue>);
 
+impl Id {
+    /// It is said back as it was written, so it must be something that a reader of JSON can read: a number that is
+    /// out of every range, or half a character, is not.
+    fn is_valid(&self) -> bool {
+        matches!(
+            serde_json::from_str(self.0.get()),
+            Ok(Value::String(_) | Value::Number(_) | Value::Null)
+        )
+    }
+}
+
 /// A frame: one request, or some at once. What cannot be read is an error in its place.
 #[derive(Debug)]
 pub(super) struct Incoming {
@@ -78,18 +89,14 @@ impl Incoming {
 fn request(text: &str) -> Result<Request, (Option<Id>, EdgeError)> {
     let envelope: Envelope<'_> = serde_json::from_str(text).map_err(|error| (None, unreadable(&error)))?;
     let id = envelope.id.map(Id);
-    let wrong = |message: &str| (id.clone(), EdgeError::permanent("invalid_request", message));
-    if envelope.jsonrpc != "2.0" {
-        return Err(wrong("`jsonrpc` must be \"2.0\""));
-    }
-    if id
-        .as_ref()
-        .is_some_and(|id| id.0.get().starts_with(['{', '[', 't', 'f']))
-    {
+    if !id.as_ref().is_none_or(Id::is_valid) {
         return Err((
             None,
             EdgeError::permanent("invalid_request", "`id` must be a string, a number or null"),
         ));
+    }
+    if envelope.jsonrpc != "2.0" {
+        return Err((id, EdgeError::permanent("invalid_request", "`jsonrpc` must be \"2.0\"")));
     }
     let Some((function, method)) = envelope.method.split_once('.') else {
         let message = format!(
@@ -156,7 +163,10 @@ mod tests {
         assert_eq!(code(""), "parse_error");
         assert_eq!(code(r#"{"jsonrpc":"2.0"}"#), "invalid_request");
         assert_eq!(code(r#"{"jsonrpc":"1.0","id":1,"method":"a.b"}"#), "invalid_request");
-        assert_eq!(code(r#"{"jsonrpc":"2.0","id":{},"method":"a.b"}"#), "invalid_request");
+        for id in ["{}", "[]", "true", "1e999", r#""\ud800""#] {
+            let request = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"a.b"}}"#);
+            assert_eq!(code(&request), "invalid_request");
+        }
         assert_eq!(
             code(r#"{"jsonrpc":"2.0","id":1,"method":"a.b","more":1}"#),
             "invalid_request"

@@ -145,6 +145,12 @@ impl Socket {
                 Event::Draining => Err(Some(Close::new(code::GOING_AWAY, "shutting-down"))),
             };
             if let Err(end) = outcome {
+                // A call that was begun is finished, though nobody hears its answer: half way through it
+                // may have kept a message and told nobody.
+                if serving.is_some() {
+                    let served = current(&mut serving).await;
+                    self.connection = self.connection.take().or(served.connection);
+                }
                 return end;
             }
         }
@@ -282,12 +288,14 @@ async fn serve_frame(
     let before = connection.is_some();
     let incoming = Incoming::read(&text, gateway.settings.batch_max);
     let mut answers = Vec::new();
+    let mut room = gateway.settings.answer_max_bytes;
     for request in incoming.requests {
         match request {
             Ok(request) => {
                 let wants_answer = request.id.clone();
                 let outcome = serve_request(&gateway, id, &outbox, &mut connection, request).await;
                 if let Some(id) = wants_answer {
+                    let outcome = within(outcome, &mut room, &gateway);
                     answers.push(rpc::response(Some(&id), &outcome));
                 }
             }
@@ -303,6 +311,15 @@ async fn serve_frame(
         answer: text.map(|text| Utf8Bytes::try_from(bytes::Bytes::from(text)).unwrap_or_default()),
         connection: connection.filter(|_| !before),
     }
+}
+
+/// An answer for which there is room among those of its batch.
+fn within(outcome: Result<Vec<u8>, EdgeError>, room: &mut usize, gateway: &Gateway) -> Result<Vec<u8>, EdgeError> {
+    let answer = outcome?;
+    *room = room
+        .checked_sub(answer.len())
+        .ok_or_else(|| calls::too_large(&gateway.settings))?;
+    Ok(answer)
 }
 
 async fn serve_request(
@@ -336,7 +353,7 @@ async fn serve_request(
         return Ok(text);
     }
     let caller = connection.as_ref().map(|connection| connection.caller());
-    let Called { text, token } = calls::call(&gateway.dispatch, &function, &method, params, caller).await?;
+    let Called { text, token } = calls::call(gateway, &function, &method, params, caller).await?;
     if let (true, Some(token)) = (logs_in, token) {
         let identity = gateway.lifecycle.verify(&token).await?;
         *connection = Some(bind(gateway, id, outbox, identity).await?);

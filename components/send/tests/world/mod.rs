@@ -22,13 +22,14 @@ use guest::bindings::mpim::host::sql::Step;
 use guest::native::{Answer, Host};
 use guest::route::Decision;
 use guest::sql::{Error as SqlError, Outcome, Value};
-use guest::{Audience, Caller, Error, HostError, Message, Recall, StateChange};
+use guest::{Audience, Caller, Error, HostError, Message, Recall, StateChange, Waiting};
 use rusqlite::{Connection, ErrorCode, types};
 
 pub enum Push {
     Message(Audience, Message),
     Receipt(Audience, StateChange),
     Recalled(Audience, Recall),
+    Pending(Audience, Waiting),
 }
 
 /// What goes wrong at the next batch.
@@ -359,6 +360,11 @@ impl Host for World {
     fn notify_message(&self, to: Audience, body: Message) -> Answer<Result<(), HostError>> {
         let world = self.clone();
         step(move || world.push(Push::Message(to, body)))
+    }
+
+    fn notify_pending(&self, to: Audience, body: Waiting) -> Answer<Result<(), HostError>> {
+        let world = self.clone();
+        step(move || world.push(Push::Pending(to, body)))
     }
 
     fn notify_receipt(&self, to: Audience, body: StateChange) -> Answer<Result<(), HostError>> {

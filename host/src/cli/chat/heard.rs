@@ -7,7 +7,7 @@ use crate::cli::cursor::{Fed, Source};
 use crate::cli::text::clock;
 use crate::cli::wire::{
     self, ContactChange, Frame, GroupChange, GroupPage, InboxPage, Kick, Message, Notice, PresenceChange, Recall,
-    StateChange,
+    StateChange, Waiting,
 };
 use crate::cli::{Exit, Failure};
 
@@ -70,6 +70,11 @@ impl Session {
                     self.names.user(change.user.0),
                     change.change
                 ))
+            }
+            "pending" => {
+                let head = params.read::<Notice<Waiting>>()?.cursor.unwrap_or_default();
+                self.inbox.reaches(Source::Inbox, head.0, Instant::now());
+                Ok(())
             }
             "group" => self.tell_group(&params.read::<Notice<GroupChange<'_>>>()?.body),
             // A newer server may say more than this terminal understands.

@@ -9,7 +9,7 @@ use super::member::{Arrival, Asked, BACKOFF_FIRST, BACKOFF_MOST, Member};
 use super::play::{Circle, Slot};
 use crate::cli::cursor::{Fed, Pull, Source};
 use crate::cli::error::{Error, Refusal};
-use crate::cli::wire::{self, Frame, GroupPage, InboxPage, Int, Message, Notice, Receipt};
+use crate::cli::wire::{self, Frame, GroupPage, InboxPage, Int, Message, Notice, Receipt, Waiting};
 
 impl Member {
     /// Takes a frame.
@@ -20,6 +20,11 @@ impl Member {
             Frame::Notification { name, params } if name == "message" => {
                 let notice: Notice<Message<'_>> = params.read()?;
                 self.hear_message(&notice, now);
+                Ok(())
+            }
+            Frame::Notification { name, params } if name == "pending" => {
+                let notice: Notice<Waiting> = params.read()?;
+                self.inbox.reaches(Source::Inbox, notice.cursor.unwrap_or_default().0, now);
                 Ok(())
             }
             Frame::Notification { .. } => Ok(()),
@@ -37,9 +42,13 @@ impl Member {
         let Some(arrival) = self.recognise(&notice.body) else {
             return;
         };
-        let (source, seq) = match (notice.cursor, notice.body.group) {
-            (Some(cursor), _) => (Source::Inbox, cursor.0),
-            (None, group) => (Source::Group(group.unwrap_or_default().0), notice.body.seq.0),
+        let group = Source::Group(notice.body.group.unwrap_or_default().0);
+        let (source, seq) = match notice.cursor {
+            Some(cursor) => (Source::Inbox, cursor.0),
+            None if self.inbox.follows(group) => (group, notice.body.seq.0),
+            // What a former connection of this member said to a small group: a device learns the place of its
+            // own messages from the receipts.
+            None => return,
         };
         let mut shown = std::mem::take(&mut self.shown);
         match self.inbox.feed(source, seq, arrival, now, &mut shown) {

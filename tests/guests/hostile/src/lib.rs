@@ -9,7 +9,7 @@ use std::task::Poll;
 
 use bindings::exports::test::hostile::{deep, hostile};
 use bindings::mpim::host::{cache, sql, telemetry};
-use bindings::mpim::im::relations;
+use bindings::mpim::im::login;
 use bindings::mpim::im::types::Error;
 use bindings::test::hostile::deep as own;
 
@@ -89,7 +89,9 @@ impl hostile::Guest for Component {
     }
 
     async fn slow_sql() -> Result<u64, String> {
-        slow_sql().await
+        let statement =
+            "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < ?) SELECT COUNT(*) FROM n";
+        count(statement, 1_000_000_000_000).await
     }
 
     async fn fill_cache(entries: u32, length: u32) -> Result<u32, cache::Error> {
@@ -106,11 +108,9 @@ impl hostile::Guest for Component {
 
     async fn drag_down(calls: u32) {
         let mut running: Vec<Pin<Box<dyn Future<Output = ()>>>> = Vec::new();
-        for _ in 0..4 {
-            running.push(Box::pin(async { drop(slow_sql().await) }));
-        }
-        for user in 0..u64::from(calls) {
-            running.push(Box::pin(async move { drop(relations::watchers(user).await) }));
+        for index in 0..calls {
+            let register = login::register(format!("dragged-{index}"), "long enough".to_owned());
+            running.push(Box::pin(async { drop(register.await) }));
         }
         poll_fn(|context| {
             running.retain_mut(|call| call.as_mut().poll(context).is_pending());
@@ -151,12 +151,6 @@ fn recurse(depth: u64) -> u64 {
         Some(last) => recurse(last.wrapping_add(1)).wrapping_add(black_box(frame).len() as u64),
         None => 0,
     }
-}
-
-async fn slow_sql() -> Result<u64, String> {
-    let statement =
-        "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < ?) SELECT COUNT(*) FROM n";
-    count(statement, 1_000_000_000_000).await
 }
 
 async fn count(statement: &str, most: u64) -> Result<u64, String> {
