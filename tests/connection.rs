@@ -38,18 +38,16 @@ fn text(value: &Value) -> String {
 }
 
 /// Asks again and again until a user is offline.
-async fn until_offline(watcher: &mut Client, user: &str) {
+async fn until_offline(node: &Node, token: &str, user: &str) {
     within("a user going offline", async {
-        while is_online(watcher, user).await {}
+        while is_online(node, token, user).await {}
     })
     .await;
 }
 
-async fn is_online(watcher: &mut Client, user: &str) -> bool {
-    let status = watcher
-        .call("presence.get-status", json!({ "user": user }))
-        .await
-        .expect("a status");
+/// Asks over HTTP: who asks needs no connection that would have to answer pings.
+async fn is_online(node: &Node, token: &str, user: &str) -> bool {
+    let status = http::done(node, "presence", "get-status", &json!({ "user": user }), Some(token)).await;
     status["online"].as_bool().expect("a truth")
 }
 
@@ -100,49 +98,45 @@ async fn a_resumed_session_goes_on_from_the_cursor_of_its_device_without_gap_or_
     assert_eq!(seen, all);
 }
 
+/// Two accounts with sessions and without connections: the users and the tokens of both.
+async fn two(node: &Node) -> ([String; 2], [String; 2]) {
+    let users = [http::register(node, "ann").await, http::register(node, "bob").await];
+    let tokens = [
+        http::login(node, "ann", "phone").await,
+        http::login(node, "bob", "phone").await,
+    ];
+    (users, tokens)
+}
+
 #[tokio::test]
 async fn a_client_that_answers_no_ping_is_closed_and_is_offline_and_has_no_route() {
     let node = Node::with(&gateway(&[("ping_after_ms", 100), ("silence_max_ms", 300)]));
-    let (mut ann, bob) = (
-        Client::register(&node, "ann").await,
-        Client::register(&node, "bob").await,
-    );
-    let (user, token) = (bob.user.clone(), bob.token.clone());
-    let mut silent = Raw::resume(&node, &token).await;
-    bob.drop_abruptly();
+    let ([_, user], [ann, bob]) = two(&node).await;
+    let mut silent = Raw::resume(&node, &bob).await;
     assert_eq!(silent.next().await.expect("a frame").kind, Kind::Ping);
-    assert!(is_online(&mut ann, &user).await);
     assert_eq!(silent.closed().await, Some((4003, "heartbeat-lost".to_owned())));
-    until_offline(&mut ann, &user).await;
-    assert_eq!(
-        say(&mut ann, &user, "are you there").await["state"],
-        "created",
-        "nobody to hand it to is known"
-    );
-    let mut bob = Client::resume(&node, &token).await.expect("resumed");
-    assert_eq!(
-        pull(&mut bob, None).await,
-        [("1".to_owned(), "are you there".to_owned())]
-    );
+    until_offline(&node, &ann, &user).await;
+    let message = json!({ "to": user, "client_id": "1", "content": "are you there" });
+    let receipt = http::done(&node, "send", "send-message", &message, Some(&ann)).await;
+    assert_eq!(receipt["state"], "created", "nobody to hand it to is known");
+    let page = http::done(&node, "pull-offline", "pull", &json!({}), Some(&bob)).await;
+    assert_eq!(page["entries"][0]["message"]["content"], "are you there");
 }
 
 #[tokio::test]
 async fn a_client_that_answers_pings_stays() {
     let node = Node::with(&gateway(&[("ping_after_ms", 50), ("silence_max_ms", 1_000)]));
-    let (mut ann, bob) = (
-        Client::register(&node, "ann").await,
-        Client::register(&node, "bob").await,
-    );
-    let user = bob.user.clone();
-    let mut idle = Raw::resume(&node, &bob.token).await;
-    bob.drop_abruptly();
+    let ([_, user], [ann, bob]) = two(&node).await;
+    let mut idle = Raw::resume(&node, &bob).await;
     let begun = std::time::Instant::now();
     while begun.elapsed().as_millis() < 2_500 {
         assert_eq!(idle.next().await.expect("a frame").kind, Kind::Ping);
         idle.pong().await;
     }
-    assert!(is_online(&mut ann, &user).await);
-    say(&mut ann, &user, "good").await;
+    assert!(is_online(&node, &ann, &user).await);
+    let message = json!({ "to": user, "client_id": "1", "content": "good" });
+    let receipt = http::done(&node, "send", "send-message", &message, Some(&ann)).await;
+    assert_eq!(receipt["state"], "sending");
     let heard = idle.next_but_pings().await.expect("a frame").json();
     assert_eq!(heard["params"]["body"]["content"], "good");
 }
@@ -157,17 +151,17 @@ async fn a_client_that_does_not_log_in_is_closed() {
 #[tokio::test]
 async fn a_client_that_has_shut_its_direction_is_gone() {
     let node = Node::start();
-    let (mut ann, bob) = (
+    let (ann, bob) = (
         Client::register(&node, "ann").await,
         Client::register(&node, "bob").await,
     );
     let user = bob.user.clone();
     let mut half = Raw::resume(&node, &bob.token).await;
     bob.drop_abruptly();
-    assert!(is_online(&mut ann, &user).await);
+    assert!(is_online(&node, &ann.token, &user).await);
     half.shut_write().await;
     assert_eq!(half.closed().await, None);
-    until_offline(&mut ann, &user).await;
+    until_offline(&node, &ann.token, &user).await;
 }
 
 /// A group of three, of whom one does not read what is said. It can be closed in two ways: see the stories.
@@ -203,8 +197,6 @@ impl Flood {
             .expect("invited");
         let mut slow = Raw::with_receive_buffer(&node, Some(4096)).await;
         slow.log_in(&token).await;
-        // The invitation.
-        slow.next_but_pings().await.expect("a frame");
         Self {
             node,
             ann,
@@ -249,14 +241,14 @@ async fn a_reader_that_does_not_keep_up_is_closed_alone_and_finds_everything_in_
         flood.say().await;
     }
     assert_eq!(flood.slow.closed().await, Some((4002, "slow-consumer".to_owned())));
-    until_offline(&mut flood.ann, &flood.user).await;
+    until_offline(&flood.node, &flood.ann.token, &flood.user).await;
     flood.finds_everything().await;
 }
 
 #[tokio::test]
 async fn a_reader_that_takes_nothing_at_all_is_closed_although_little_waits_for_it() {
     let mut flood = Flood::gather(&gateway(&[("write_within_ms", 300), ("outbox_max_frames", 100_000)])).await;
-    while is_online(&mut flood.ann, &flood.user).await {
+    while is_online(&flood.node, &flood.ann.token, &flood.user).await {
         flood.say().await;
     }
     // It took what was in the buffers of the system, and no more.
@@ -320,7 +312,7 @@ async fn thousands_of_idle_connections_cost_little_and_hear_everything() {
     }
     let user = bob.user.clone();
     drop((idle, bob));
-    until_offline(&mut ann, &user).await;
+    until_offline(&node, &ann.token, &user).await;
 }
 
 /// How many files this process, and so its nodes, may have open.

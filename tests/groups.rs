@@ -46,7 +46,7 @@ async fn say(from: &mut Client, group: &str, content: &str) -> Value {
 
 async fn inbox(client: &mut Client) -> Value {
     client
-        .call("pull-offline.pull", json!({ "since": "0" }))
+        .call("pull-offline.pull", json!({ "since": "0", "limit": 500 }))
         .await
         .expect("pulled")
 }

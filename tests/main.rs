@@ -1,8 +1,6 @@
 //! Stories of mpim, told with a real node, real sockets and real files.
 #![expect(
-    missing_docs,
     unreachable_pub,
-    clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,

@@ -126,6 +126,24 @@ fn a_setting_of_the_wrong_kind_or_size_is_named() {
 }
 
 #[test]
+fn a_setting_beyond_all_measure_is_as_much_as_there_is() {
+    let mut manifest = Manifest::default();
+    for key in [
+        "gateway.frame_max_bytes",
+        "gateway.login_within_ms",
+        "gateway.renew_every_ms",
+        "password.parallel_max",
+        "queue.receive_max",
+        "sqlite.busy_timeout_ms",
+        "sqlite.statement_timeout_ms",
+    ] {
+        manifest = manifest.set(&format!("application.tool.mpim.{key}"), i64::MAX);
+    }
+    let node = Node::with(&manifest.set("component.login.tool.mpim.deadline_ms", i64::MAX));
+    assert_eq!(node.stop(), Some(0));
+}
+
+#[test]
 fn what_is_no_manifest_is_said_to_be_none() {
     let folder = Folder::new();
     says(&refused_in(&folder, "\0\0nonsense"), &["spin.toml", "line 1"]);

@@ -138,7 +138,7 @@ async fn conversations_tell_what_was_last_and_what_is_unread() {
         .call("pull-offline.conversations", json!({ "limit": 1 }))
         .await
         .expect("listed");
-    assert_eq!(each(&one, "/id"), [with_ann.clone()]);
+    assert_eq!(each(&one, "/id"), std::slice::from_ref(&with_ann));
     let past = json!({ "conversation": with_ann, "up_to": "4" });
     assert_eq!(
         bob.call("send.mark-read", past).await.expect_err("refused").code,

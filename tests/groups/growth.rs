@@ -1,5 +1,6 @@
 //! A group grows past the threshold, and shrinks again, while its members talk.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
@@ -93,6 +94,49 @@ async fn say_at_last(from: &mut Client, group: &str, content: &str) {
     let params = json!({ "group": group, "client_id": content, "content": content });
     while let Err(error) = from.call("send.send-group-message", params.clone()).await {
         assert!(error.retryable, "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_joins_while_others_talk_misses_nothing_from_then_on() {
+    let node = node_with_threshold(100);
+    let (mut ann, mut bob) = (
+        Client::register(&node, "ann").await,
+        Client::register(&node, "bob").await,
+    );
+    let group = create(&mut ann, "lively").await;
+    join(&mut bob, &group).await;
+    let mut tokens = Vec::new();
+    for number in 0..12 {
+        let name = format!("newcomer {number}");
+        http::register(&node, &name).await;
+        tokens.push(http::login(&node, &name, "phone").await);
+    }
+    let this = json!({ "group": group });
+    let stop = Cell::new(false);
+    let talks = async |from: &mut Client| {
+        let mut number = 0;
+        while !stop.get() {
+            number += 1;
+            say_at_last(from, &group, &number.to_string()).await;
+        }
+    };
+    let joins = async {
+        for token in &tokens {
+            http::done(&node, "groups", "join", &this, Some(token)).await;
+        }
+        stop.set(true);
+    };
+    tokio::join!(talks(&mut ann), talks(&mut bob), joins);
+    say(&mut ann, &group, "the last").await;
+
+    for token in &tokens {
+        let mut newcomer = Client::resume(&node, token).await.expect("resumed");
+        let inbox = inbox(&mut newcomer).await;
+        let page = group_pull(&mut newcomer, json!({ "group": group, "since": "0", "limit": 500 })).await;
+        assert_eq!((&inbox["more"], &page["more"]), (&json!(false), &json!(false)));
+        assert_eq!(each(&inbox["entries"], "/message/seq"), each(&page["messages"], "/seq"));
+        assert!(each(&page["messages"], "/content").contains(&json!("the last")));
     }
 }
 

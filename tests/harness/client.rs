@@ -49,9 +49,7 @@ impl Client {
     /// Opens a connection that is not logged in; none when the node is gone, or refuses it.
     pub async fn try_connect(node: &Node) -> Option<Self> {
         let url = format!("{}/ws", node.url.replace("http://", "ws://"));
-        let (socket, _) = within("connecting", tokio_tungstenite::connect_async(url))
-            .await
-            .ok()?;
+        let (socket, _) = within("connecting", tokio_tungstenite::connect_async(url)).await.ok()?;
         Some(Self {
             socket,
             next: 0,

@@ -83,7 +83,9 @@ impl Node {
     pub fn with_files_of_at_most(manifest: &Manifest, kib: u32, folder: Arc<Folder>) -> Self {
         let mut shell = Command::new("sh");
         // The unit is 512 bytes. The limit is soft, so that it can be lifted; the signal would end the process.
-        shell.arg("-c").arg(format!("trap '' XFSZ; ulimit -S -f {}; exec \"$@\"", kib * 2));
+        shell
+            .arg("-c")
+            .arg(format!("trap '' XFSZ; ulimit -S -f {}; exec \"$@\"", kib * 2));
         shell.arg("sh").arg(mpim().get_program()).env("MPIM_LOG", "warn");
         Self::run(shell, manifest, folder).unwrap_or_else(|log| panic!("the node did not start:\n{log}"))
     }
@@ -136,7 +138,13 @@ impl Node {
     /// As [`Node::kill`], while others hold the node.
     pub fn kill_now(&self) {
         let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-KILL", &id]).status().expect("kill runs").success());
+        assert!(
+            Command::new("kill")
+                .args(["-KILL", &id])
+                .status()
+                .expect("kill runs")
+                .success()
+        );
     }
 
     /// Asks the process to end, and waits. Gives its exit code.

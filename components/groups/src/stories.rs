@@ -1,10 +1,4 @@
 //! The component against the real schema, in-process: what each method does to the store and whom it tells.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test may panic"
-)]
 
 mod belonging;
 #[path = "../tests/support/host.rs"]

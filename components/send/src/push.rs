@@ -93,7 +93,10 @@ pub(crate) async fn topic(group: u64, except: Option<u64>, body: Message) {
 /// Tells users how far their inboxes reach, on behalf of a message that is among what they may lack.
 pub(crate) async fn pending(heads: Vec<(u64, Option<u64>)>, message: &Message) {
     let to = Audience {
-        recipients: heads.into_iter().map(|(user, cursor)| Recipient { user, cursor }).collect(),
+        recipients: heads
+            .into_iter()
+            .map(|(user, cursor)| Recipient { user, cursor })
+            .collect(),
         priority: message.priority,
         track: track(message),
         ..Audience::nobody()

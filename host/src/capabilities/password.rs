@@ -32,7 +32,7 @@ pub struct Passwords {
 impl Passwords {
     /// With these parameters for new hashes.
     pub fn new(settings: PasswordSettings) -> Self {
-        let running = Arc::new(Semaphore::new(settings.parallel_max.max(1)));
+        let running = Arc::new(Semaphore::new(settings.parallel_max.clamp(1, Semaphore::MAX_PERMITS)));
         Self {
             settings,
             running,

@@ -144,7 +144,7 @@ impl Queue {
         let shared = self.topic(topic)?;
         let max = usize::try_from(max)
             .unwrap_or(usize::MAX)
-            .min(self.settings.receive_max);
+            .min(self.settings.receive_max.max(1));
         let until = Instant::now() + Duration::from_millis(u64::from(wait_ms));
         loop {
             let mut arrived = std::pin::pin!(shared.arrived.notified());

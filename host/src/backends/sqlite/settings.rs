@@ -88,9 +88,9 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// How long to wait for a lock of another process.
+    /// How long to wait for a lock of another process. SQLite counts in 31 bits: more is 24 days.
     pub(super) fn busy_timeout(&self) -> Duration {
-        Duration::from_millis(self.busy_timeout_ms)
+        Duration::from_millis(self.busy_timeout_ms.min(u64::from(i32::MAX.unsigned_abs())))
     }
 
     /// How long the writer gathers.

@@ -24,7 +24,8 @@ impl Member {
             }
             Frame::Notification { name, params } if name == "pending" => {
                 let notice: Notice<Waiting> = params.read()?;
-                self.inbox.reaches(Source::Inbox, notice.cursor.unwrap_or_default().0, now);
+                self.inbox
+                    .reaches(Source::Inbox, notice.cursor.unwrap_or_default().0, now);
                 Ok(())
             }
             Frame::Notification { .. } => Ok(()),

@@ -22,8 +22,9 @@ use crate::cli::wire::Int;
 /// How many sends of a speaker wait for their answers.
 const WINDOW: usize = 8;
 const TICK: Duration = Duration::from_millis(100);
-/// How long a frame waits for a missing one before that is pulled.
-const HOLD: Duration = Duration::from_millis(200);
+/// How long a frame waits for a missing one before that is pulled. On a server at its limit the receipt of an own
+/// message overtakes the pushes of those before it by more than a moment: to pull them all would only add to its load.
+const HOLD: Duration = Duration::from_secs(1);
 /// Plenty, for what is held is small: under load a pull takes long and much is pushed meanwhile.
 const HELD_FRAMES: usize = 4096;
 /// After so long without a frame, a pull finds whether one was lost.
