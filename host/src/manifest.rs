@@ -241,7 +241,7 @@ limit = 3
             ("verfy", GOOD.replace("verify =", "verfy =")),
             ("sauce", GOOD.replace("source =", "sauce =")),
             ("pubic", GOOD.replace("public =", "pubic =")),
-            ("applicaton", GOOD.replace("[application]", "[applicaton]")),
+            ("applicaton", GOOD.replace("[application]", "[applicaton]\n[application]")),
         ] {
             let error = read(wrong.leak()).expect_err(key).to_string();
             assert!(error.contains(key), "{error}");

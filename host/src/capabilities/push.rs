@@ -69,7 +69,7 @@ pub enum Push {
 }
 
 impl Push {
-    /// The topic of a node's gateway. Components cannot name it: theirs go through [`shared_topic`].
+    /// The topic of a node's gateway. Components cannot name it: theirs have a prefix of their own.
     pub fn topic(node: &str) -> String {
         format!("gateway/{node}")
     }
