@@ -2,7 +2,7 @@
 
 mod conversations;
 mod inbox;
-mod quality;
+pub mod quality;
 mod recall;
 
 use serde_json::{Value, json};

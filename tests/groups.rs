@@ -6,6 +6,7 @@ mod rights;
 
 use serde_json::{Value, json};
 
+use crate::chat::quality::impatient;
 use crate::chat::{calm, calm_manifest, each};
 use crate::harness::{Client, Node, http};
 
@@ -97,7 +98,10 @@ async fn a_small_group_has_each_message_in_every_inbox() {
     let mut carl = Client::login(&node, "carl", "phone", None).await.expect("logged in");
     for client in [&mut bob, &mut carl] {
         let page = inbox(client).await;
-        assert_eq!(each(&page["entries"], "/message/id"), [sent["message"].clone()]);
+        assert_eq!(
+            each(&page["entries"], "/message/id"),
+            std::slice::from_ref(&sent["message"])
+        );
     }
     assert_eq!(
         inbox(&mut ann).await["entries"],
@@ -311,4 +315,23 @@ async fn a_recall_in_a_group_reaches_every_member() {
         let expected: &[&str] = if threshold == 3 { &["message", "recall"] } else { &[] };
         assert_eq!(each(&inbox["entries"], "/kind"), expected);
     }
+}
+
+#[tokio::test]
+async fn who_was_away_is_told_how_far_the_inbox_reaches() {
+    let node = impatient();
+    let mut ann = Client::register(&node, "ann").await;
+    let bob = http::register(&node, "bob").await;
+    let group = create(&mut ann, "friends").await;
+    let invite = json!({ "group": group, "users": [bob] });
+    ann.call("groups.invite", invite).await.expect("invited");
+    let sent = say(&mut ann, &group, "missed").await;
+    let mut bob = Client::login(&node, "bob", "phone", None).await.expect("logged in");
+    let told = bob.notified("pending").await;
+    assert_eq!(told, json!({ "cursor": "1", "body": { "conversation": group } }));
+    let page = inbox(&mut bob).await;
+    assert_eq!(
+        each(&page["entries"], "/message/id"),
+        std::slice::from_ref(&sent["message"])
+    );
 }

@@ -241,7 +241,10 @@ limit = 3
             ("verfy", GOOD.replace("verify =", "verfy =")),
             ("sauce", GOOD.replace("source =", "sauce =")),
             ("pubic", GOOD.replace("public =", "pubic =")),
-            ("applicaton", GOOD.replace("[application]", "[applicaton]\n[application]")),
+            (
+                "applicaton",
+                GOOD.replace("[application]", "[applicaton]\n[application]"),
+            ),
         ] {
             let error = read(wrong.leak()).expect_err(key).to_string();
             assert!(error.contains(key), "{error}");

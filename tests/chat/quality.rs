@@ -117,7 +117,7 @@ async fn the_recall_of_an_acknowledged_message_is_told_in_the_inbox() {
 }
 
 /// A node that pushes again after a tenth of a second, and then after twice as long each time.
-fn impatient() -> Node {
+pub fn impatient() -> Node {
     let timer = toml::toml! {
         call = "send.retry-pending"
         every_ms = 20
