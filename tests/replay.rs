@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::harness::dice::Dice;
@@ -83,16 +84,7 @@ fn invent(file: &Path, lines: u64, speakers: u64) {
 /// Performs a file, and gives the report once everything in it is as it must be.
 async fn perform(node: &Node, file: &Path, seed: u64, drop: &str) -> Value {
     let play = Play::read(file);
-    let (out, code) = run(mpim().arg("replay").arg(file).args([
-        "--url",
-        &node.url,
-        "--seed",
-        &seed.to_string(),
-        "--drop",
-        drop,
-        "--json",
-    ]))
-    .await;
+    let (out, code) = replay(node, file, seed, drop).await;
     assert_eq!(code, Some(0), "{out}");
     let report: Value = serde_json::from_str(&out).expect("one JSON object");
     let count = |key: &str| {
@@ -131,6 +123,23 @@ async fn perform(node: &Node, file: &Path, seed: u64, drop: &str) -> Value {
         "{report}"
     );
     report
+}
+
+/// Runs the replay. Gives what it prints, and its exit code.
+async fn replay(node: &Node, file: &Path, seed: u64, drop: &str) -> (String, Option<i32>) {
+    let seed = seed.to_string();
+    let arguments = [
+        "--url",
+        &node.url,
+        "--seed",
+        &seed,
+        "--drop",
+        drop,
+        "--patience",
+        "20",
+        "--json",
+    ];
+    run(mpim().arg("replay").arg(file).args(arguments)).await
 }
 
 /// A process that does not outlive its test.
@@ -212,6 +221,25 @@ async fn the_same_seed_drops_at_the_same_lines_and_another_one_elsewhere() {
     assert!(drops.iter().all(|drops| (15..70).contains(drops)), "{drops:?}");
     let quiet = perform(&node, &file, 3, "0").await;
     assert_eq!(quiet["drops"], 0);
+}
+
+/// The node answers every send and pushes every message, but its store garbles some and loses places of others: who
+/// was not there and has to pull finds out.
+#[tokio::test]
+async fn a_node_that_does_not_keep_what_was_said_is_found_out() {
+    let folder = Folder::new();
+    let file = folder.path().join("lines.jsonl");
+    invent(&file, 200, 4);
+    let node = Node::start();
+    let store = Connection::open(node.folder.path().join("data/mpim.sqlite")).expect("opened");
+    let damage = "CREATE TRIGGER garble AFTER INSERT ON messages WHEN NEW.seq % 5 = 0 \
+                  BEGIN UPDATE messages SET content = 'something else' WHERE id = NEW.id; END; \
+                  CREATE TRIGGER lose AFTER INSERT ON inbox WHEN NEW.seq % 7 = 0 \
+                  BEGIN DELETE FROM inbox WHERE user_id = NEW.user_id AND seq = NEW.seq; END";
+    store.execute_batch(damage).expect("damaged");
+    let (out, code) = replay(&node, &file, 5, "0.5").await;
+    assert_eq!(code, Some(1), "{out}");
+    assert!(out.contains("with other words") && out.contains("lacks"), "{out}");
 }
 
 /// The plays next to the checkout, or as much of invented ones.

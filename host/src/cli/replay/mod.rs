@@ -31,8 +31,6 @@ use play::{Circle, Play};
 use stage::{Progress, Stage};
 
 const LOOK: Duration = Duration::from_millis(100);
-/// Without any progress for so long, the performance has stalled.
-const STALL: Duration = Duration::from_secs(30);
 /// How long the members have to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(5);
 /// How many members that lack something are listed.
@@ -62,6 +60,9 @@ pub(crate) struct Replay {
     /// The probability that a line is followed by a drop of its speaker's connection.
     #[arg(long, value_name = "P", default_value_t = 0.01, value_parser = probability)]
     drop: f64,
+    /// Without any progress for so many seconds, the performance has stalled.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    patience: u64,
     /// Prints the report as JSON, and no progress.
     #[arg(long)]
     json: bool,
@@ -162,7 +163,7 @@ async fn perform(
         members.spawn(Member::new(Arc::clone(stage), index, token, drops).perform(client, stopped.clone()));
     }
     let mut ending = Ending::default();
-    watch_over(stage, &mut members, &mut ending, bars).await;
+    watch_over(replay, stage, &mut members, &mut ending, bars).await;
     // Nobody may be listening any more.
     let _ = stop.send(true);
     let goodbye = async {
@@ -192,6 +193,7 @@ impl Ending {
 
 /// Shows the progress until everybody is through, one failed, or nothing moves any more.
 async fn watch_over(
+    replay: &Replay,
     stage: &Stage,
     members: &mut JoinSet<Result<Leaving, Error>>,
     ending: &mut Ending,
@@ -221,7 +223,7 @@ async fn watch_over(
         let sum: u64 = counts.iter().sum();
         if sum != moved.0 {
             moved = (sum, Instant::now());
-        } else if moved.1.elapsed() >= STALL {
+        } else if moved.1.elapsed() >= Duration::from_secs(replay.patience) {
             ending.stalled = true;
             break;
         }
@@ -244,7 +246,7 @@ fn report(replay: &Replay, stage: &Stage, ending: Ending) -> Report {
     ending.leavings.iter().for_each(|leaving| counts.add(&leaving.counts));
     let lacking = list_lacking(stage, &ending.leavings);
     if ending.stalled {
-        stage.ledger.differ(format!("nothing moved for {} s", STALL.as_secs()));
+        stage.ledger.differ(format!("nothing moved for {} s", replay.patience));
     }
     if lacking == 0 && !ending.stalled && ending.failure.is_none() {
         stage.ledger.check_places(&stage.play);
