@@ -84,7 +84,7 @@ fn invent(file: &Path, lines: u64, speakers: u64) {
 /// Performs a file, and gives the report once everything in it is as it must be.
 async fn perform(node: &Node, file: &Path, seed: u64, drop: &str) -> Value {
     let play = Play::read(file);
-    let (out, code) = replay(node, file, seed, drop).await;
+    let (out, code) = replay(node, file, seed, drop, "30").await;
     assert_eq!(code, Some(0), "{out}");
     let report: Value = serde_json::from_str(&out).expect("one JSON object");
     let count = |key: &str| {
@@ -126,7 +126,7 @@ async fn perform(node: &Node, file: &Path, seed: u64, drop: &str) -> Value {
 }
 
 /// Runs the replay. Gives what it prints, and its exit code.
-async fn replay(node: &Node, file: &Path, seed: u64, drop: &str) -> (String, Option<i32>) {
+async fn replay(node: &Node, file: &Path, seed: u64, drop: &str, patience: &str) -> (String, Option<i32>) {
     let seed = seed.to_string();
     let arguments = [
         "--url",
@@ -136,7 +136,7 @@ async fn replay(node: &Node, file: &Path, seed: u64, drop: &str) -> (String, Opt
         "--drop",
         drop,
         "--patience",
-        "20",
+        patience,
         "--json",
     ];
     run(mpim().arg("replay").arg(file).args(arguments)).await
@@ -232,12 +232,12 @@ async fn a_node_that_does_not_keep_what_was_said_is_found_out() {
     invent(&file, 200, 4);
     let node = Node::start();
     let store = Connection::open(node.folder.path().join("data/mpim.sqlite")).expect("opened");
-    let damage = "CREATE TRIGGER garble AFTER INSERT ON messages WHEN NEW.seq % 5 = 0 \
+    let damage = "CREATE TRIGGER garble AFTER INSERT ON messages WHEN NEW.seq = 10 \
                   BEGIN UPDATE messages SET content = 'something else' WHERE id = NEW.id; END; \
                   CREATE TRIGGER lose AFTER INSERT ON inbox WHEN NEW.seq % 7 = 0 \
                   BEGIN DELETE FROM inbox WHERE user_id = NEW.user_id AND seq = NEW.seq; END";
     store.execute_batch(damage).expect("damaged");
-    let (out, code) = replay(&node, &file, 5, "0.5").await;
+    let (out, code) = replay(&node, &file, 5, "0.5", "5").await;
     assert_eq!(code, Some(1), "{out}");
     assert!(out.contains("with other words") && out.contains("lacks"), "{out}");
 }

@@ -245,8 +245,12 @@ impl Person {
         let body = &params["body"];
         let (message, seq) = (number(&body["id"]), number(&body["seq"]));
         if params.get("cursor").is_some() {
-            self.to_ack.push(message);
-            if self.inbox.take(number(&params["cursor"]), message) && !self.inbox.pulling {
+            let missing = self.inbox.take(number(&params["cursor"]), message);
+            // What the device did not keep it must not acknowledge: a pull passes over what is wanted exactly once
+            // and was acknowledged.
+            if !missing {
+                self.to_ack.push(message);
+            } else if !self.inbox.pulling {
                 self.pull_inbox(client).await;
             }
             return self.acknowledge(client).await;
