@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 fn main() -> io::Result<()> {
-    println!("cargo::rerun-if-changed=../migrations");
     println!("cargo::rerun-if-changed=../wit/host");
     let mut files = Vec::new();
     let root = env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use crate::backends::{memory, sqlite};
+use backends::{memory, sqlite};
 
 /// `[application.tool.mpim]`.
 #[derive(Debug, Clone, Default, Deserialize)]

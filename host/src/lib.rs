@@ -12,11 +12,10 @@
 //! ```
 //!
 //! - `json` is the only module that turns WIT types into JSON and back.
-//! - `backends` never names Wasmtime; `gateway` never names a kind of backend.
+//! - `backends`, a crate of its own, knows nothing of this one; `gateway` never names a kind of backend.
 //! - `capabilities` never names the gateway: what is for clients goes into the queue of their node.
 
 pub mod admin;
-pub mod backends;
 pub mod breakers;
 pub mod bundle;
 pub mod capabilities;

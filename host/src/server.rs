@@ -11,7 +11,6 @@ use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use crate::backends::{Cache, Metadata, Queue, Sql, memory, sqlite};
 use crate::breakers::Breaker;
 use crate::capabilities::{Ids, Node, Passwords};
 use crate::config::{Settings, Timer, ms};
@@ -21,6 +20,7 @@ use crate::engine::{Engine, create_private, hex};
 use crate::gateway::Gateway;
 use crate::manifest::{Application, Source};
 use crate::{gateway, telemetry};
+use backends::{Cache, Metadata, Queue, Sql, memory, sqlite};
 
 /// What `mpim up` was asked for.
 #[derive(Debug)]

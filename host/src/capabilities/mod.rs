@@ -19,9 +19,9 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use wasmtime::component::{HasSelf, Linker};
 
-use crate::backends::{Cache, Fault, Metadata, Queue, Sql};
 use crate::breakers::Breaker;
 use crate::config::{FunctionSettings, Settings};
+use backends::{Cache, Fault, Metadata, Queue, Sql};
 
 pub use ids::Ids;
 pub use password::Passwords;

@@ -12,8 +12,8 @@ use wasmtime::component::{Accessor, HasSelf};
 use super::wit::password as wit;
 use super::wit::types::Error;
 use super::{Guest, Node};
-use crate::backends::Fault;
 use crate::config::PasswordSettings;
+use backends::Fault;
 
 /// Longer passwords are refused: they would only cost memory.
 const PASSWORD_MAX_BYTES: usize = 1024;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::Node;
-use crate::backends::{Fault, Priority};
+use backends::{Fault, Priority};
 
 /// Who shall receive a notification; see `mpim:host/gateway`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,8 +6,8 @@ use wasmtime::component::{Accessor, HasSelf};
 
 use super::wit::sql as wit;
 use super::{Guest, Node};
-use crate::backends::sql::{Error, Outcome, Step, Value};
 use crate::breakers::Breaker;
+use backends::sql::{Error, Outcome, Step, Value};
 
 impl wit::Host for Guest {}
 

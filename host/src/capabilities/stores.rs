@@ -6,7 +6,7 @@ use wasmtime::component::{Accessor, HasSelf};
 use super::wit::types::{Error, Priority as WitPriority};
 use super::wit::{cache, metadata, queue};
 use super::{Guest, push};
-use crate::backends::{Lease, Priority};
+use backends::{Lease, Priority};
 
 /// The sandbox's view, taken out of its store so that nothing is borrowed while waiting.
 fn guest<T: 'static>(accessor: &Accessor<T, HasSelf<Guest>>) -> Guest {

@@ -5,10 +5,10 @@ use serde_json::value::RawValue;
 use wasmtime::component::Val;
 use wasmtime::component::types::ComponentFunc;
 
-use crate::backends::Fault;
 use crate::capabilities::{Audience, Node, Push, Recipient};
 use crate::json;
 use crate::values::{field, list, number, option, text};
+use backends::Fault;
 
 /// Puts a notification into the queues of the nodes that it is for.
 pub(super) async fn publish(

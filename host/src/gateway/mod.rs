@@ -25,11 +25,11 @@ use self::lifecycle::Lifecycle;
 use self::outbox::{Close, code};
 use self::registry::Registry;
 use self::written::Written;
-use crate::backends::Entry;
 use crate::capabilities::{Node, Push};
 use crate::config::{GatewaySettings, ms};
 use crate::deployments::LoadError;
 use crate::dispatch::Dispatch;
+use backends::Entry;
 
 /// The edge of this node.
 pub struct Gateway {

@@ -15,7 +15,7 @@ use super::settings::Settings;
 pub(super) const HISTORY: &str = "refinery_schema_history";
 
 mod embedded {
-    refinery::embed_migrations!("../migrations/sqlite");
+    refinery::embed_migrations!("../../migrations/sqlite");
 }
 
 /// Applies what is missing, all or nothing, and gives the names of what was applied, oldest first.

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::lane::Lanes;
 use super::queue::Settings;
-use crate::backends::{Entry, Fault, Priority};
+use crate::{Entry, Fault, Priority};
 
 /// The entries and groups of a topic.
 #[derive(Debug, Default)]

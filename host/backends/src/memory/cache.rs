@@ -11,7 +11,7 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::end_of;
-use crate::backends::Fault;
+use crate::Fault;
 
 /// What an entry takes beside its key and value, about.
 const ENTRY_BYTES: usize = 128;

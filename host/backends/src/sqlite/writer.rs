@@ -18,7 +18,7 @@ use super::gate::Gate;
 use super::health::Health;
 use super::settings::Settings;
 use super::statement::{self, Access, Budget};
-use crate::backends::sql::{Error, Outcome, Step};
+use crate::sql::{Error, Outcome, Step};
 
 /// What became of a job.
 pub(super) type Answer = Result<Vec<Outcome>, Error>;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::backends::sql::Error;
+use crate::sql::Error;
 
 /// The health of one thread of a store.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use tokio::time::advance;
 
 use super::*;
-use crate::backends::{Entry, Lease, Priority};
+use crate::{Entry, Lease, Priority};
 
 fn ms(count: u64) -> Duration {
     Duration::from_millis(count)

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::{end_of, lock};
-use crate::backends::{Fault, Lease};
+use crate::{Fault, Lease};
 
 /// Places looked at for every lease or lock that is written.
 const SWEPT_PER_WRITE: usize = 4;

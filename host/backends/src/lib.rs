@@ -6,6 +6,7 @@
 //! once. Nothing here outlives a deadline: the futures may be dropped at any time.
 
 pub mod memory;
+pub mod pool;
 pub mod sql;
 pub mod sqlite;
 

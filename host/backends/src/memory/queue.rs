@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::lock;
 use super::topic::Topic;
-use crate::backends::{Entry, Fault, Priority};
+use crate::{Entry, Fault, Priority};
 
 /// How often, at most, a bound that is met may cost a look at every topic.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);

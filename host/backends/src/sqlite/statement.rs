@@ -5,7 +5,7 @@ use rusqlite::{Connection, Statement};
 
 use super::error::from_statement;
 use super::settings::Settings;
-use crate::backends::sql::{Error, Outcome, Row, Value};
+use crate::sql::{Error, Outcome, Row, Value};
 
 /// What one job may still return.
 #[derive(Debug)]
