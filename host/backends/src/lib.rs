@@ -7,6 +7,7 @@
 
 pub mod memory;
 pub mod pool;
+pub mod redis;
 pub mod sql;
 pub mod sqlite;
 

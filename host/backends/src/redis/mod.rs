@@ -1,0 +1,16 @@
+//! The twins that live in Redis: what a cluster of nodes shares.
+//!
+//! Each obeys the contract of its twin in memory. Everything that decides about time does so by the clock of the
+//! server, so nodes whose clocks differ agree; and every change of more than one thing is one script, so two nodes
+//! never see half of one. [`Link`] alone knows what the servers are to each other and types every failure.
+
+mod fault;
+mod line;
+mod link;
+mod script;
+mod settings;
+mod wire;
+
+pub use self::link::Link;
+pub use self::script::Script;
+pub use self::settings::{Settings, Topology};
