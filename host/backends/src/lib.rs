@@ -39,6 +39,17 @@ impl Fault {
     }
 }
 
+/// Nothing that ends lives longer than this: a hundred years.
+const TTL_MAX_MS: u64 = 100 * 365 * 24 * 60 * 60 * 1000;
+
+/// For how long something lives that was given `ttl_ms`, in milliseconds.
+fn life_of(ttl_ms: u64) -> Result<u64, Fault> {
+    if ttl_ms == 0 {
+        return Err(Fault::Invalid("a time to live of 0 is no life".to_owned()));
+    }
+    Ok(ttl_ms.min(TTL_MAX_MS))
+}
+
 /// How urgent an entry of a queue is; a greater one is more urgent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Priority {
@@ -109,6 +120,8 @@ impl Sql {
 pub enum Cache {
     /// In this process.
     Memory(memory::Cache),
+    /// Shared by all nodes.
+    Redis(redis::Cache),
 }
 
 impl Cache {
@@ -116,6 +129,7 @@ impl Cache {
     pub async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Fault> {
         match self {
             Self::Memory(cache) => Ok(cache.get(key)),
+            Self::Redis(cache) => cache.get(key).await,
         }
     }
 
@@ -123,6 +137,7 @@ impl Cache {
     pub async fn get_many(&self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, Fault> {
         match self {
             Self::Memory(cache) => Ok(keys.iter().map(|key| cache.get(key)).collect()),
+            Self::Redis(cache) => cache.get_many(keys).await,
         }
     }
 
@@ -130,6 +145,7 @@ impl Cache {
     pub async fn set(&self, key: String, value: Vec<u8>, ttl_ms: u64) -> Result<(), Fault> {
         match self {
             Self::Memory(cache) => cache.set(key, value, ttl_ms),
+            Self::Redis(cache) => cache.set(&key, &value, ttl_ms).await,
         }
     }
 
@@ -140,6 +156,7 @@ impl Cache {
                 cache.delete(key);
                 Ok(())
             }
+            Self::Redis(cache) => cache.delete(key).await,
         }
     }
 
@@ -147,6 +164,7 @@ impl Cache {
     pub async fn increment(&self, key: String, by: i64, ttl_ms: u64) -> Result<i64, Fault> {
         match self {
             Self::Memory(cache) => cache.increment(key, by, ttl_ms),
+            Self::Redis(cache) => cache.increment(&key, by, ttl_ms).await,
         }
     }
 }
@@ -156,6 +174,8 @@ impl Cache {
 pub enum Metadata {
     /// In this process: a cluster of one.
     Memory(memory::Metadata),
+    /// Shared by all nodes.
+    Redis(redis::Metadata),
 }
 
 impl Metadata {
@@ -163,6 +183,7 @@ impl Metadata {
     pub async fn put(&self, leases: Vec<Lease>) -> Result<Vec<bool>, Fault> {
         match self {
             Self::Memory(metadata) => metadata.put(leases),
+            Self::Redis(metadata) => metadata.put(leases).await,
         }
     }
 
@@ -170,6 +191,7 @@ impl Metadata {
     pub async fn remove(&self, set: &str, member: &str) -> Result<bool, Fault> {
         match self {
             Self::Memory(metadata) => Ok(metadata.remove(set, member)),
+            Self::Redis(metadata) => metadata.remove(set, member).await,
         }
     }
 
@@ -177,6 +199,7 @@ impl Metadata {
     pub async fn members(&self, sets: &[String]) -> Result<Vec<Vec<String>>, Fault> {
         match self {
             Self::Memory(metadata) => Ok(metadata.members(sets)),
+            Self::Redis(metadata) => metadata.members(sets).await,
         }
     }
 
@@ -184,6 +207,7 @@ impl Metadata {
     pub async fn count(&self, set: &str) -> Result<u64, Fault> {
         match self {
             Self::Memory(metadata) => Ok(metadata.count(set)),
+            Self::Redis(metadata) => metadata.count(set).await,
         }
     }
 
@@ -191,6 +215,7 @@ impl Metadata {
     pub async fn lock(&self, name: String, owner: String, ttl_ms: u64) -> Result<Option<u64>, Fault> {
         match self {
             Self::Memory(metadata) => metadata.lock(name, owner, ttl_ms),
+            Self::Redis(metadata) => metadata.lock(&name, &owner, ttl_ms).await,
         }
     }
 
@@ -198,6 +223,7 @@ impl Metadata {
     pub async fn unlock(&self, name: &str, owner: &str) -> Result<bool, Fault> {
         match self {
             Self::Memory(metadata) => Ok(metadata.unlock(name, owner)),
+            Self::Redis(metadata) => metadata.unlock(name, owner).await,
         }
     }
 }

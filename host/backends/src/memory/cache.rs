@@ -147,9 +147,10 @@ impl Cache {
     }
 }
 
+/// The number of a counter, written as this cache writes it.
 fn number(value: &[u8]) -> Result<i64, Fault> {
     std::str::from_utf8(value)
         .ok()
-        .and_then(|text| text.parse().ok())
+        .and_then(|text| text.parse().ok().filter(|number: &i64| number.to_string() == text))
         .ok_or_else(|| Fault::Invalid("the value of this key is no counter".to_owned()))
 }
