@@ -10,12 +10,18 @@ mod gather;
 mod line;
 mod link;
 mod metadata;
+mod pubsub;
+mod queue;
 mod script;
 mod settings;
+mod streams;
+mod subscription;
+mod topic;
 mod wire;
 
 pub use self::cache::{Cache, CacheSettings};
 pub use self::link::Link;
 pub use self::metadata::{Metadata, MetadataSettings};
+pub use self::queue::{Queue, QueueSettings, Way};
 pub use self::script::Script;
 pub use self::settings::{Settings, Topology};
