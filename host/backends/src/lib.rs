@@ -6,6 +6,7 @@
 //! once. Nothing here outlives a deadline: the futures may be dropped at any time.
 
 pub mod memory;
+pub mod mysql;
 pub mod pool;
 pub mod redis;
 pub mod sql;
@@ -90,6 +91,8 @@ pub struct Entry {
 pub enum Sql {
     /// One file, written by one thread of this process.
     Sqlite(sqlite::Sqlite),
+    /// A server, shared by all nodes.
+    Mysql(mysql::Mysql),
 }
 
 impl Sql {
@@ -97,6 +100,7 @@ impl Sql {
     pub async fn query(&self, sql: String, params: Vec<Value>, deadline: Instant) -> Result<Vec<Row>, Error> {
         match self {
             Self::Sqlite(sqlite) => sqlite.query(sql, params, deadline).await,
+            Self::Mysql(mysql) => mysql.query(sql, params, deadline).await,
         }
     }
 
@@ -104,6 +108,7 @@ impl Sql {
     pub async fn execute(&self, sql: String, params: Vec<Value>, deadline: Instant) -> Result<u64, Error> {
         match self {
             Self::Sqlite(sqlite) => sqlite.execute(sql, params, deadline).await,
+            Self::Mysql(mysql) => mysql.execute(sql, params, deadline).await,
         }
     }
 
@@ -111,6 +116,7 @@ impl Sql {
     pub async fn batch(&self, steps: Vec<Step>, deadline: Instant) -> Result<Vec<Outcome>, Error> {
         match self {
             Self::Sqlite(sqlite) => sqlite.batch(steps, deadline).await,
+            Self::Mysql(mysql) => mysql.batch(steps, deadline).await,
         }
     }
 }
