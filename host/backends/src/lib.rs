@@ -96,6 +96,14 @@ pub enum Sql {
 }
 
 impl Sql {
+    /// Writes the gauges of its connections, where it has any.
+    pub fn measure(&self) {
+        match self {
+            Self::Sqlite(_) => {}
+            Self::Mysql(mysql) => mysql.measure(),
+        }
+    }
+
     /// The rows of a statement without effect; sees everything that was written before it was called.
     pub async fn query(&self, sql: String, params: Vec<Value>, deadline: Instant) -> Result<Vec<Row>, Error> {
         match self {
@@ -131,6 +139,14 @@ pub enum Cache {
 }
 
 impl Cache {
+    /// The servers behind it, for checks and measures; none when it is in this process.
+    pub fn link(&self) -> Option<&redis::Link> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Redis(cache) => Some(cache.link()),
+        }
+    }
+
     /// The value of a key, where it is there and alive.
     pub async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Fault> {
         match self {
@@ -185,6 +201,14 @@ pub enum Metadata {
 }
 
 impl Metadata {
+    /// The servers behind it, for checks and measures; none when it is in this process.
+    pub fn link(&self) -> Option<&redis::Link> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Redis(metadata) => Some(metadata.link()),
+        }
+    }
+
     /// Adds or renews leases, all or none; for each, whether the member is new.
     pub async fn put(&self, leases: Vec<Lease>) -> Result<Vec<bool>, Fault> {
         match self {
@@ -240,10 +264,18 @@ pub enum Queue {
     /// In this process; empty after a restart.
     Memory(memory::Queue),
     /// In Redis: what all nodes publish and receive.
-    Redis(redis::Queue),
+    Redis(Box<redis::Queue>),
 }
 
 impl Queue {
+    /// The servers behind it, for checks and measures; none when it is in this process.
+    pub fn link(&self) -> Option<&redis::Link> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Redis(queue) => Some(queue.link()),
+        }
+    }
+
     /// Appends to a topic; the id of the entry.
     pub async fn publish(&self, topic: &str, priority: Priority, payload: Vec<u8>) -> Result<u64, Fault> {
         match self {

@@ -7,7 +7,7 @@ use redis::Cmd;
 use serde::Deserialize;
 
 use super::gather::gather;
-use super::{Link, Script};
+use super::{Link, Script, Settings};
 use crate::{Fault, life_of};
 
 /// Keys that one command asks for.
@@ -35,6 +35,8 @@ return redis.call('GET', KEYS[1])
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CacheSettings {
+    /// The servers.
+    pub server: Settings,
     /// Bytes of one key with its value; one more is `invalid`.
     pub entry_bytes_max: usize,
 }
@@ -42,6 +44,7 @@ pub struct CacheSettings {
 impl Default for CacheSettings {
     fn default() -> Self {
         Self {
+            server: Settings::default(),
             entry_bytes_max: 1024 * 1024,
         }
     }
@@ -56,13 +59,13 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// A cache behind a link.
-    pub fn new(link: Link, settings: &CacheSettings) -> Self {
-        Self {
-            link: Box::new(link),
+    /// Begins to connect, without waiting for it. Fails if the settings cannot be. Must be called within a runtime.
+    pub fn new(settings: &CacheSettings) -> Result<Self, Fault> {
+        Ok(Self {
+            link: Box::new(Link::new("cache", &settings.server)?),
             increment: Script::new(INCREMENT),
             entry_bytes_max: settings.entry_bytes_max,
-        }
+        })
     }
 
     /// The way to its servers.

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use serde::Deserialize;
 
 use super::gather::gather;
-use super::{Link, Script};
+use super::{Link, Script, Settings};
 use crate::{Fault, Lease, life_of};
 
 /// Leases that one script writes, and sets that one script reads: it has the server for itself meanwhile.
@@ -105,13 +105,18 @@ return redis.call('DEL', KEYS[1])
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MetadataSettings {
+    /// The servers.
+    pub server: Settings,
     /// Bytes of a name of a set, a member, a lock or an owner; one more is `invalid`.
     pub name_bytes_max: usize,
 }
 
 impl Default for MetadataSettings {
     fn default() -> Self {
-        Self { name_bytes_max: 1024 }
+        Self {
+            server: Settings::default(),
+            name_bytes_max: 1024,
+        }
     }
 }
 
@@ -134,10 +139,10 @@ struct Scripts {
 }
 
 impl Metadata {
-    /// Metadata behind a link.
-    pub fn new(link: Link, settings: &MetadataSettings) -> Self {
-        Self {
-            link: Box::new(link),
+    /// Begins to connect, without waiting for it. Fails if the settings cannot be. Must be called within a runtime.
+    pub fn new(settings: &MetadataSettings) -> Result<Self, Fault> {
+        Ok(Self {
+            link: Box::new(Link::new("metadata", &settings.server)?),
             scripts: Box::new(Scripts {
                 put: Script::new(PUT),
                 remove: Script::new(REMOVE),
@@ -147,7 +152,7 @@ impl Metadata {
                 unlock: Script::new(UNLOCK),
             }),
             name_bytes_max: settings.name_bytes_max,
-        }
+        })
     }
 
     /// The way to its servers.
