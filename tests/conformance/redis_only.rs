@@ -1,0 +1,1 @@
+//! What Redis may do to those who use it.
