@@ -4,10 +4,9 @@
 //! real and private. A server that is not hurt serves all tests, each under keys of its own.
 #![expect(
     unreachable_pub,
-    dead_code,
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "a test says what must hold by failing where it does not, and the servers are shared with other tests"
+    reason = "a test says what must hold by failing where it does not"
 )]
 
 mod cache;
