@@ -323,7 +323,7 @@ pub(super) async fn values_come_back_as_they_were(sql: Arc<Sql>) {
         let read = step("SELECT i, r, s, b FROM kinds WHERE id = ?", vec![Value::Integer(n)]);
         let write = step("INSERT INTO kinds (id, i, r, s, b) VALUES (?,?,?,?,?)", params);
         let outcomes = batch(&sql, vec![write, read]).await.unwrap();
-        assert_eq!(outcomes[1].rows, [values.clone()]);
+        assert_eq!(outcomes[1].rows, std::slice::from_ref(&values));
         let said = query(&sql, "SELECT ?,?,?,?", values.clone()).await.unwrap();
         assert_eq!(said, [values]);
     }
