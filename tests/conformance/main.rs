@@ -5,7 +5,9 @@
 #![expect(
     unreachable_pub,
     dead_code,
+    clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
     clippy::indexing_slicing,
     reason = "a test says what must hold by failing where it does not, and the servers are shared with other tests"
 )]

@@ -30,6 +30,7 @@ on_every_twin!(
     wrong_statements_and_parameters_are_invalid,
     other_constraints_are_invalid,
     results_are_bounded,
+    a_write_may_change_more_rows_than_a_result_may_have,
     batches_are_bounded,
     values_come_back_as_they_were,
     counts_and_sums_are_integers,

@@ -256,6 +256,21 @@ pub(super) async fn results_are_bounded(sql: Arc<Sql>) {
     assert_eq!(count(&sql).await, 0);
 }
 
+pub(super) async fn a_write_may_change_more_rows_than_a_result_may_have(sql: Arc<Sql>) {
+    let most = 3 * ROWS_MAX as i64;
+    let fill = format!("INSERT INTO numbers (id, n) {NUMBERS} SELECT i, i FROM n");
+    assert_eq!(
+        sql.execute(fill, vec![Value::Integer(most)], soon()).await,
+        Ok(most as u64)
+    );
+    assert_eq!(
+        number(&sql, "SELECT COUNT(*) FROM numbers WHERE n IN (SELECT id FROM numbers)").await,
+        most
+    );
+    let copy = "INSERT INTO kinds (id) SELECT id FROM numbers".to_owned();
+    assert_eq!(sql.execute(copy, vec![], soon()).await, Ok(most as u64));
+}
+
 pub(super) async fn batches_are_bounded(sql: Arc<Sql>) {
     let many = |count: usize| (0..count).map(|n| insert(&n.to_string())).collect::<Vec<_>>();
     let refused = batch(&sql, many(STEPS_MAX + 1)).await;
@@ -308,7 +323,7 @@ pub(super) async fn values_come_back_as_they_were(sql: Arc<Sql>) {
         let read = step("SELECT i, r, s, b FROM kinds WHERE id = ?", vec![Value::Integer(n)]);
         let write = step("INSERT INTO kinds (id, i, r, s, b) VALUES (?,?,?,?,?)", params);
         let outcomes = batch(&sql, vec![write, read]).await.unwrap();
-        assert_eq!(outcomes[1].rows, [values.clone()]);
+        assert_eq!(outcomes[1].rows, std::slice::from_ref(&values));
         let said = query(&sql, "SELECT ?,?,?,?", values.clone()).await.unwrap();
         assert_eq!(said, [values]);
     }

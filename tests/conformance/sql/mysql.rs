@@ -11,7 +11,7 @@ use backends::sql::{Error, Value};
 use mysql_async::prelude::Queryable;
 use tokio::task::JoinSet;
 
-use super::ground::{batch, count, database, insert, query, run, settings, shared, soon, unmade};
+use super::ground::{batch, count, database, insert, number, query, run, settings, shared, soon, step, unmade};
 use crate::servers::mariadb::Mariadb;
 
 fn open(settings: &Settings) -> Arc<Sql> {
@@ -234,5 +234,83 @@ fn a_schema_that_is_not_this_binarys_is_refused() {
         assert!(matches!(older, OpenError::Older { found: 0, .. }));
         assert!(older.to_string().contains("mpim migrate"));
         conn.disconnect().await.unwrap();
+    });
+}
+
+/// What becomes of a batch that the server undoes for the sake of another transaction, which has more to lose.
+async fn undone_by_a_deadlock(settings: &Settings) -> Result<(), Error> {
+    let sql = open(settings);
+    let fill = (0..2).map(|id| step("INSERT INTO numbers VALUES (?, 0)", vec![Value::Integer(id)]));
+    batch(&sql, fill.collect()).await.unwrap();
+    let mut rival = mysql_async::Conn::from_url(&settings.url).await.unwrap();
+    let rows: Vec<String> = (0..50).map(|id| format!("({id})")).collect();
+    rival.query_drop("START TRANSACTION").await.unwrap();
+    rival
+        .query_drop(format!("INSERT INTO kinds (id) VALUES {}", rows.join(",")))
+        .await
+        .unwrap();
+    rival
+        .query_drop("UPDATE numbers SET n = n + 1 WHERE id = 0")
+        .await
+        .unwrap();
+    let mark = settings
+        .url
+        .rsplit('/')
+        .next()
+        .unwrap()
+        .trim_start_matches("test")
+        .parse::<i64>()
+        .unwrap()
+        + 7000;
+    let batched = tokio::spawn({
+        let sql = Arc::clone(&sql);
+        let raise = move |id| {
+            step(
+                "UPDATE numbers SET n = n + ? WHERE id = ?",
+                vec![Value::Integer(mark), Value::Integer(id)],
+            )
+        };
+        async move { batch(&sql, vec![raise(1), raise(0)]).await }
+    });
+    let mut watcher = mysql_async::Conn::from_url(shared().url_of("root", "mysql"))
+        .await
+        .unwrap();
+    let waits = format!(
+        "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT' AND trx_query LIKE '%{mark}%'"
+    );
+    while watcher.query_first::<i64, _>(&waits).await.unwrap() != Some(1) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    rival
+        .query_drop("UPDATE numbers SET n = n + 1 WHERE id = 1")
+        .await
+        .unwrap();
+    rival.query_drop("COMMIT").await.unwrap();
+    let answer = batched.await.unwrap().map(|_| ());
+    let kept = if answer.is_ok() { mark + 1 } else { 1 };
+    assert_eq!(
+        number(&sql, &format!("SELECT COUNT(*) FROM numbers WHERE n = {kept}")).await,
+        2
+    );
+    answer
+}
+
+#[test]
+fn a_batch_that_a_deadlock_undid_is_repeated() {
+    run(async {
+        let settings = settings(database(shared()).await);
+        assert_eq!(undone_by_a_deadlock(&settings).await, Ok(()));
+    });
+}
+
+#[test]
+fn a_batch_that_may_not_be_repeated_is_unavailable_and_undone() {
+    run(async {
+        let settings = Settings {
+            retries: 0,
+            ..settings(database(shared()).await)
+        };
+        let undone = undone_by_a_deadlock(&settings).await;
+        assert!(matches!(undone, Err(Error::Unavailable(_))), "{undone:?}");
     });
 }
