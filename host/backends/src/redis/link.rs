@@ -96,32 +96,30 @@ impl Link {
 
     /// The answer to a command that does not block.
     pub async fn call<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Fault> {
-        self.measured(self.bounded(&self.wires, async |mut line| command.query_async(&mut line).await))
-            .await
+        self.bounded(self.ask(&self.wires, command)).await
     }
 
     /// The answer to a read that may be stale: from a replica where there is one that answers, else from the master.
     pub async fn read<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Fault> {
-        if self.readers.iter().any(Wire::is_ready) {
-            let begun = Instant::now();
-            let ask = self.attempt(&self.readers, async |mut line: Line| {
-                command.query_async(&mut line).await
-            });
-            // Half of the time is left for the master.
-            if let Ok(Ok(answer)) = tokio::time::timeout(self.response_timeout / 2, ask).await {
-                self.record(begun, "ok");
-                return Ok(answer);
+        self.bounded(async {
+            if self.readers.iter().any(Wire::is_ready) {
+                // Half of the time is left for the master.
+                let nearby = tokio::time::timeout(self.response_timeout / 2, self.ask(&self.readers, command));
+                if let Ok(Ok(answer)) = nearby.await {
+                    return Ok(answer);
+                }
+                counter!("mpim_redis_fallbacks_total", "role" => self.role).increment(1);
             }
-            counter!("mpim_redis_fallbacks_total", "role" => self.role).increment(1);
-        }
-        self.call(command).await
+            self.ask(&self.wires, command).await
+        })
+        .await
     }
 
     /// The answers to several commands that are sent together. In a cluster all keys must be of one
     /// [group](Self::group).
     pub async fn pipeline<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, Fault> {
-        self.measured(self.bounded(&self.wires, async |mut line| pipeline.query_async(&mut line).await))
-            .await
+        let ask = async |mut line: Line| pipeline.query_async(&mut line).await;
+        self.bounded(self.attempt(&self.wires, ask)).await
     }
 
     /// The answer of a script; its keys are of one [group](Self::group).
@@ -136,7 +134,7 @@ impl Link {
             Err(error) if fault::is_missing_script(&error) => script.by_text(keys, args).query_async(&mut line).await,
             answer => answer,
         };
-        self.measured(self.bounded(&self.wires, ask)).await
+        self.bounded(self.attempt(&self.wires, ask)).await
     }
 
     /// The answer to a command that may block for `wait`, on a connection of its own.
@@ -196,9 +194,9 @@ impl Link {
             .get_or_init(|| Pool::new(self.role, self.exclusive.clone(), &self.pool_settings))
     }
 
-    async fn bounded<T>(&self, wires: &[Wire], ask: impl AsyncFnOnce(Line) -> RedisResult<T>) -> Result<T, Fault> {
-        let answered = tokio::time::timeout(self.response_timeout, self.attempt(wires, ask)).await;
-        answered.unwrap_or_else(|_| Err(self.late(self.response_timeout)))
+    async fn ask<T: FromRedisValue>(&self, wires: &[Wire], command: &Cmd) -> Result<T, Fault> {
+        let ask = async |mut line: Line| command.query_async(&mut line).await;
+        self.attempt(wires, ask).await
     }
 
     /// Asks on the connection whose turn it is. One that fails, or is not heard of in time, is looked after.
@@ -230,9 +228,11 @@ impl Link {
         .or_else(|| wires.first())
     }
 
-    async fn measured<T>(&self, call: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    /// A whole call: what it gives within the time that a call has, measured.
+    async fn bounded<T>(&self, call: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
         let begun = Instant::now();
-        let answer = call.await;
+        let answered = tokio::time::timeout(self.response_timeout, call).await;
+        let answer = answered.unwrap_or_else(|_| Err(self.late(self.response_timeout)));
         let result = match &answer {
             Ok(_) => "ok",
             Err(Fault::Timeout(_)) => "timeout",
