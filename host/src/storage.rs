@@ -64,7 +64,13 @@ async fn open_sql(data: &Path, settings: &Settings) -> anyhow::Result<Sql> {
         announce(sqlite::migrate(&database, &settings.sqlite)?);
         return Ok(Sql::Sqlite(sqlite::Sqlite::open(&database, &settings.sqlite)?));
     };
-    mysql::check(mysql).await?;
+    match mysql::check(mysql).await {
+        // Nothing is there yet that an older binary could still be using.
+        Err(mysql::OpenError::NoDatabase { .. } | mysql::OpenError::Older { found: 0, .. }) => {
+            announce(mysql::migrate(mysql).await?);
+        }
+        checked => checked?,
+    }
     let store = mysql::Mysql::open(mysql)?;
     store.connect().await?;
     Ok(Sql::Mysql(store))

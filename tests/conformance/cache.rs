@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backends::redis::{Cache as RedisCache, CacheSettings, Link};
+use backends::redis::{Cache as RedisCache, CacheSettings, Settings};
 use backends::{Cache, Fault, memory};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -14,16 +14,20 @@ use crate::shared::{self, soon};
 
 const LONG_MS: u64 = 600_000;
 
-fn in_redis(link: Link) -> Arc<Cache> {
-    Arc::new(Cache::Redis(RedisCache::new(link, &CacheSettings::default())))
+fn in_redis(server: Settings) -> Arc<Cache> {
+    let settings = CacheSettings {
+        server,
+        ..CacheSettings::default()
+    };
+    Arc::new(Cache::Redis(RedisCache::new(&settings).expect("settings that can be")))
 }
 
 macro_rules! on_every_twin {
     ($($case:ident),* $(,)?) => {
         on_twin!(in_memory, Arc::new(Cache::Memory(memory::Cache::new(&memory::CacheSettings::default()))), $($case),*);
-        on_twin!(redis, in_redis(shared::single("cache")), $($case),*);
-        on_twin!(redis_replicated, in_redis(shared::replicated("cache")), $($case),*);
-        on_twin!(redis_cluster, in_redis(shared::cluster("cache")), $($case),*);
+        on_twin!(redis, in_redis(shared::single_settings()), $($case),*);
+        on_twin!(redis_replicated, in_redis(shared::replicated_settings()), $($case),*);
+        on_twin!(redis_cluster, in_redis(shared::cluster_settings()), $($case),*);
     };
 }
 

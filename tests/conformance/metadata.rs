@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use backends::redis::{Link, Metadata as RedisMetadata, MetadataSettings};
+use backends::redis::{Metadata as RedisMetadata, MetadataSettings, Settings};
 use backends::{Fault, Lease, Metadata, memory};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -15,16 +15,22 @@ use crate::shared::{self, soon};
 
 const LONG_MS: u64 = 600_000;
 
-fn in_redis(link: Link) -> Arc<Metadata> {
-    Arc::new(Metadata::Redis(RedisMetadata::new(link, &MetadataSettings::default())))
+fn in_redis(server: Settings) -> Arc<Metadata> {
+    let settings = MetadataSettings {
+        server,
+        ..MetadataSettings::default()
+    };
+    Arc::new(Metadata::Redis(
+        RedisMetadata::new(&settings).expect("settings that can be"),
+    ))
 }
 
 macro_rules! on_every_twin {
     ($($case:ident),* $(,)?) => {
         on_twin!(in_memory, Arc::new(Metadata::Memory(memory::Metadata::new(&memory::MetadataSettings::default()))), $($case),*);
-        on_twin!(redis, in_redis(shared::single("metadata")), $($case),*);
-        on_twin!(redis_replicated, in_redis(shared::replicated("metadata")), $($case),*);
-        on_twin!(redis_cluster, in_redis(shared::cluster("metadata")), $($case),*);
+        on_twin!(redis, in_redis(shared::single_settings()), $($case),*);
+        on_twin!(redis_replicated, in_redis(shared::replicated_settings()), $($case),*);
+        on_twin!(redis_cluster, in_redis(shared::cluster_settings()), $($case),*);
     };
 }
 

@@ -26,7 +26,11 @@ fn settings(urls: Vec<String>, topology: Topology) -> Settings {
 }
 
 fn cache_of(settings: &Settings) -> Cache {
-    Cache::new(Link::new("cache", settings).expect("a link"), &CacheSettings::default())
+    Cache::new(&CacheSettings {
+        server: settings.clone(),
+        ..CacheSettings::default()
+    })
+    .expect("settings that can be")
 }
 
 fn cache(server: &Redis) -> Cache {
@@ -34,8 +38,11 @@ fn cache(server: &Redis) -> Cache {
 }
 
 fn metadata(server: &Redis) -> Metadata {
-    let link = Link::new("metadata", &settings(vec![server.url()], Topology::Single)).expect("a link");
-    Metadata::new(link, &MetadataSettings::default())
+    Metadata::new(&MetadataSettings {
+        server: settings(vec![server.url()], Topology::Single),
+        ..MetadataSettings::default()
+    })
+    .expect("settings that can be")
 }
 
 fn lease(set: &str, member: &str, ttl_ms: u64) -> Lease {

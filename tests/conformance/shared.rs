@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use backends::redis::{Link, Settings, Topology};
+use backends::redis::{Settings, Topology};
 use tokio::time::Instant;
 
 use crate::servers::redis::{Cluster, Redis, Replicated};
@@ -52,23 +52,23 @@ pub fn settings(urls: Vec<String>, topology: Topology) -> Settings {
     }
 }
 
-/// One role's way to the shared single server.
-pub fn single(role: &'static str) -> Link {
+/// The shared single server.
+pub fn single_settings() -> Settings {
     static SERVER: OnceLock<Redis> = OnceLock::new();
     let server = SERVER.get_or_init(Redis::start);
-    Link::new(role, &settings(vec![server.url()], Topology::Single)).expect("a link")
+    settings(vec![server.url()], Topology::Single)
 }
 
-/// One role's way to the shared master with its replica.
-pub fn replicated(role: &'static str) -> Link {
+/// The shared master with its replica.
+pub fn replicated_settings() -> Settings {
     static SERVERS: OnceLock<Replicated> = OnceLock::new();
     let servers = SERVERS.get_or_init(Replicated::start);
-    Link::new(role, &settings(servers.urls(), Topology::Replicated)).expect("a link")
+    settings(servers.urls(), Topology::Replicated)
 }
 
-/// One role's way to the shared cluster.
-pub fn cluster(role: &'static str) -> Link {
+/// The shared cluster.
+pub fn cluster_settings() -> Settings {
     static NODES: OnceLock<Cluster> = OnceLock::new();
     let nodes = NODES.get_or_init(Cluster::start);
-    Link::new(role, &settings(nodes.urls(), Topology::Cluster)).expect("a link")
+    settings(nodes.urls(), Topology::Cluster)
 }

@@ -3,9 +3,19 @@
 
 mod bundle;
 mod cargo;
+mod cluster;
 mod components;
 mod packages;
 mod section;
+#[path = "../../tests/servers/mod.rs"]
+#[expect(
+    dead_code,
+    clippy::expect_used,
+    clippy::panic,
+    unreachable_pub,
+    reason = "written for tests, which use more of it"
+)]
+mod servers;
 mod workspace;
 
 use std::os::unix::process::CommandExt;
@@ -20,6 +30,7 @@ usage: cargo xtask COMMAND
   bundle          components, and the folder that the binary is built around: target/bundle
   build           bundle, and the binary: target/release/mpim
   up [ARGS]       build, and start it: mpim up ARGS
+  cluster N       build, and start N nodes on a private Redis and MariaDB, on 127.0.0.1:7080 and the ports after it
   test [ARGS]     bundle, the guests that the tests run, and the tests of the workspace: cargo test ARGS; installs
                   redis-server and mariadb-server by apt where they are missing and it may
 
@@ -36,6 +47,7 @@ fn main() -> ExitCode {
         "bundle" => bundle().map(|_| ()),
         "build" => build().map(|_| ()),
         "up" => up(rest),
+        "cluster" => run_cluster(rest),
         "test" => test(rest),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");
@@ -78,6 +90,11 @@ fn up(arguments: &[String]) -> Result<(), Failure> {
     let binary = workspace.artefacts().join("release/mpim");
     let error = Command::new(&binary).arg("up").args(arguments).exec();
     Err(Failure::of(&binary, &error))
+}
+
+fn run_cluster(arguments: &[String]) -> Result<(), Failure> {
+    packages::ensure()?;
+    cluster::run(&build()?, arguments.first().map_or("3", String::as_str))
 }
 
 fn test(arguments: &[String]) -> Result<(), Failure> {

@@ -16,6 +16,7 @@ mod stores;
 mod telemetry;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 use wasmtime::component::{HasSelf, Linker};
@@ -59,8 +60,12 @@ pub struct Node {
     pub cache: Cache,
     /// Leases and locks.
     pub metadata: Metadata,
+    /// Opens when they fail again and again: a call that cannot have them soon knows, instead of waiting.
+    pub metadata_calls: Breaker,
     /// Queues; among them those of the gateways.
     pub queue: Queue,
+    /// Opens when they fail again and again.
+    pub queue_calls: Breaker,
     /// The other nodes, as far as this one knows them.
     pub peers: Peers,
     /// Unique ids.
@@ -148,6 +153,54 @@ pub fn add_to_linker<T: Send + 'static>(
 }
 
 impl wit::types::Host for Guest {}
+
+/// Asks a backend unless its breaker is open.
+async fn guarded<R>(breaker: &Breaker, work: impl Future<Output = Result<R, Fault>>) -> Result<R, Fault> {
+    if !breaker.allow() {
+        return Err(Fault::Unavailable(
+            "the backend is failing and is not asked for a moment".to_owned(),
+        ));
+    }
+    let mut verdict = Verdict::new(breaker);
+    let outcome = work.await;
+    verdict.success = Some(!matches!(outcome, Err(Fault::Unavailable(_) | Fault::Timeout(_))));
+    outcome
+}
+
+/// A backend that lets one call wait for longer counts as one that cannot be used.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What a breaker is told when a call ends, or is given up by who made it: that says something about the backend only
+/// when it had its time.
+struct Verdict<'a> {
+    breaker: &'a Breaker,
+    asked: Instant,
+    success: Option<bool>,
+}
+
+impl<'a> Verdict<'a> {
+    fn new(breaker: &'a Breaker) -> Self {
+        Self {
+            breaker,
+            asked: Instant::now(),
+            success: None,
+        }
+    }
+
+    fn had_time(&self) -> bool {
+        self.asked.elapsed() >= PATIENCE
+    }
+}
+
+impl Drop for Verdict<'_> {
+    fn drop(&mut self) {
+        match self.success {
+            Some(success) => self.breaker.report(success),
+            None if self.had_time() => self.breaker.report(false),
+            None => {}
+        }
+    }
+}
 
 impl From<Fault> for wit::types::Error {
     fn from(fault: Fault) -> Self {

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::Node;
+use super::{Node, guarded};
 use backends::{Fault, Priority};
 
 /// Who shall receive a notification; see `mpim:host/gateway`.
@@ -107,7 +107,8 @@ async fn publish_to(node: &Node, name: &str, priority: Priority, payload: Vec<u8
         name,
         sure: false,
     };
-    let outcome = node.queue.publish(&Push::topic(name), priority, payload).await;
+    let topic = Push::topic(name);
+    let outcome = guarded(&node.queue_calls, node.queue.publish(&topic, priority, payload)).await;
     unsure.sure = outcome.is_ok();
     outcome.map(|_| ())
 }

@@ -1,11 +1,12 @@
 //! `mpim:host/sql` over the relational store, behind the breaker of the node.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use wasmtime::component::{Accessor, HasSelf};
 
 use super::wit::sql as wit;
-use super::{Guest, Node};
+use super::{Guest, Node, Verdict};
 use crate::breakers::Breaker;
 use backends::sql::{Error, Outcome, Step, Value};
 
@@ -37,23 +38,28 @@ impl<T: Send + 'static> wit::HostWithStore<T> for HasSelf<Guest> {
     }
 }
 
-fn call<T: 'static>(accessor: &Accessor<T, HasSelf<Guest>>) -> (Arc<Node>, std::time::Instant) {
+fn call<T: 'static>(accessor: &Accessor<T, HasSelf<Guest>>) -> (Arc<Node>, Instant) {
     accessor.with(|mut access| {
         let guest = access.get();
         (guest.node.clone(), guest.deadline.into_std())
     })
 }
 
-/// Asks the store unless the breaker is open. Only a store that cannot be used counts as a failure:
-/// a refused statement or a full queue says nothing about its health.
+/// Asks the store unless the breaker is open. Only a store that cannot be used counts as a failure: a refused
+/// statement, a full queue or a caller with little time says nothing about its health.
 async fn guarded<R>(breaker: &Breaker, work: impl Future<Output = Result<R, Error>>) -> Result<R, wit::Error> {
     if !breaker.allow() {
         return Err(wit::Error::Unavailable(
             "the store is failing and is not asked for a moment".to_owned(),
         ));
     }
+    let mut verdict = Verdict::new(breaker);
     let outcome = work.await;
-    breaker.report(!matches!(outcome, Err(Error::Unavailable(_))));
+    verdict.success = match &outcome {
+        Err(Error::Unavailable(_)) => Some(false),
+        Err(Error::Timeout(_)) => None,
+        _ => Some(true),
+    };
     outcome.map_err(wit::Error::from)
 }
 

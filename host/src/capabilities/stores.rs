@@ -5,7 +5,7 @@ use wasmtime::component::{Accessor, HasSelf};
 
 use super::wit::types::{Error, Priority as WitPriority};
 use super::wit::{cache, metadata, queue};
-use super::{Guest, push};
+use super::{Guest, guarded, push};
 use backends::{Lease, Priority};
 
 /// The sandbox's view, taken out of its store so that nothing is borrowed while waiting.
@@ -53,23 +53,27 @@ impl<T: Send + 'static> metadata::HostWithStore<T> for HasSelf<Guest> {
             member: lease.member,
             ttl_ms: lease.ttl_ms,
         });
-        Ok(guest.node.metadata.put(scoped.collect()).await?)
+        let node = &guest.node;
+        Ok(guarded(&node.metadata_calls, node.metadata.put(scoped.collect())).await?)
     }
 
     async fn remove(accessor: &Accessor<T, Self>, set: String, member: String) -> Result<bool, Error> {
         let guest = guest(accessor);
-        Ok(guest.node.metadata.remove(&guest.scoped(&set), &member).await?)
+        let (node, set) = (&guest.node, guest.scoped(&set));
+        Ok(guarded(&node.metadata_calls, node.metadata.remove(&set, &member)).await?)
     }
 
     async fn members(accessor: &Accessor<T, Self>, sets: Vec<String>) -> Result<Vec<Vec<String>>, Error> {
         let guest = guest(accessor);
         let sets: Vec<_> = sets.iter().map(|set| guest.scoped(set)).collect();
-        Ok(guest.node.metadata.members(&sets).await?)
+        let node = &guest.node;
+        Ok(guarded(&node.metadata_calls, node.metadata.members(&sets)).await?)
     }
 
     async fn count(accessor: &Accessor<T, Self>, set: String) -> Result<u64, Error> {
         let guest = guest(accessor);
-        Ok(guest.node.metadata.count(&guest.scoped(&set)).await?)
+        let (node, set) = (&guest.node, guest.scoped(&set));
+        Ok(guarded(&node.metadata_calls, node.metadata.count(&set)).await?)
     }
 
     async fn lock(
@@ -79,12 +83,14 @@ impl<T: Send + 'static> metadata::HostWithStore<T> for HasSelf<Guest> {
         ttl_ms: u64,
     ) -> Result<Option<u64>, Error> {
         let guest = guest(accessor);
-        Ok(guest.node.metadata.lock(guest.scoped(&name), owner, ttl_ms).await?)
+        let (node, name) = (&guest.node, guest.scoped(&name));
+        Ok(guarded(&node.metadata_calls, node.metadata.lock(name, owner, ttl_ms)).await?)
     }
 
     async fn unlock(accessor: &Accessor<T, Self>, name: String, owner: String) -> Result<bool, Error> {
         let guest = guest(accessor);
-        Ok(guest.node.metadata.unlock(&guest.scoped(&name), &owner).await?)
+        let (node, name) = (&guest.node, guest.scoped(&name));
+        Ok(guarded(&node.metadata_calls, node.metadata.unlock(&name, &owner)).await?)
     }
 }
 
@@ -98,11 +104,8 @@ impl<T: Send + 'static> queue::HostWithStore<T> for HasSelf<Guest> {
         payload: Vec<u8>,
     ) -> Result<u64, Error> {
         let guest = guest(accessor);
-        Ok(guest
-            .node
-            .queue
-            .publish(&push::shared_topic(&topic), priority.into(), payload)
-            .await?)
+        let (node, topic) = (&guest.node, push::shared_topic(&topic));
+        Ok(guarded(&node.queue_calls, node.queue.publish(&topic, priority.into(), payload)).await?)
     }
 
     async fn receive(
@@ -114,11 +117,8 @@ impl<T: Send + 'static> queue::HostWithStore<T> for HasSelf<Guest> {
     ) -> Result<Vec<queue::Entry>, Error> {
         let guest = guest(accessor);
         let topic = push::shared_topic(&topic);
-        let entries = guest
-            .node
-            .queue
-            .receive(&topic, &guest.scoped(&group), max, wait_ms)
-            .await?;
+        let (node, group) = (&guest.node, guest.scoped(&group));
+        let entries = guarded(&node.queue_calls, node.queue.receive(&topic, &group, max, wait_ms)).await?;
         Ok(entries
             .into_iter()
             .map(|entry| queue::Entry {
@@ -131,11 +131,9 @@ impl<T: Send + 'static> queue::HostWithStore<T> for HasSelf<Guest> {
 
     async fn ack(accessor: &Accessor<T, Self>, topic: String, group: String, ids: Vec<u64>) -> Result<u32, Error> {
         let guest = guest(accessor);
-        Ok(guest
-            .node
-            .queue
-            .ack(&push::shared_topic(&topic), &guest.scoped(&group), &ids)
-            .await?)
+        let (node, topic) = (&guest.node, push::shared_topic(&topic));
+        let group = guest.scoped(&group);
+        Ok(guarded(&node.queue_calls, node.queue.ack(&topic, &group, &ids)).await?)
     }
 }
 

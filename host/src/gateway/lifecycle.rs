@@ -27,6 +27,9 @@ pub(super) struct Lifecycle {
     sweep: Option<Arc<Method>>,
 }
 
+/// A call failed, and that was logged.
+struct Failed;
+
 /// How many connections or ids one call takes.
 const CHUNK: usize = 500;
 
@@ -146,12 +149,26 @@ impl Lifecycle {
             .is_some_and(|login| login.function == function && login.method == method)
     }
 
-    /// Tells that a connection is there; gives its topics.
-    pub(super) async fn opened(&self, connection: &Connection) -> Result<Vec<String>, EdgeError> {
+    /// Tells that a connection is there. False: somebody could not be told, and is when the leases are renewed; until
+    /// then the connection serves its client all the same.
+    pub(super) async fn opened(&self, connection: &Connection) -> Result<bool, EdgeError> {
+        let mut complete = true;
         for method in &self.opened {
-            self.tell(method, connection).await?;
+            match self.tell(method, connection).await {
+                Ok(_) => {}
+                Err(error) if error.retryable => {
+                    complete = false;
+                    metrics::counter!("mpim_gateway_unreported_connections_total").increment(1);
+                    tracing::debug!(
+                        method = method.full_name(),
+                        error = error.message,
+                        "a new connection was not reported"
+                    );
+                }
+                Err(error) => return Err(error),
+            }
         }
-        self.topics(connection).await
+        Ok(complete)
     }
 
     /// The topics of a connection.
@@ -179,9 +196,10 @@ impl Lifecycle {
         }
     }
 
-    /// Tells that connections are still there; gives the ids of those that must be closed.
-    pub(super) async fn renewed(&self, connections: &[Arc<Connection>]) -> Vec<u64> {
-        let mut close = Vec::new();
+    /// Tells that connections are still there; gives the ids of those that must be closed, and whether everybody
+    /// could be told.
+    pub(super) async fn renewed(&self, connections: &[Arc<Connection>]) -> (Vec<u64>, bool) {
+        let (mut close, mut complete) = (Vec::new(), true);
         for method in &self.renewed {
             let Some((_, Type::List(list))) = method.parameters.first() else {
                 continue;
@@ -191,22 +209,24 @@ impl Lifecycle {
                     .iter()
                     .filter_map(|connection| connection.to_val(&list.ty()))
                     .collect();
-                let answer = self.say(method, vec![Val::List(records)]).await;
-                close.extend(
-                    answer
-                        .and_then(|ids| values::list(&ids, values::number))
-                        .unwrap_or_default(),
-                );
+                let Ok(answer) = self.say(method, vec![Val::List(records)]).await else {
+                    complete = false;
+                    continue;
+                };
+                let ids = answer.and_then(|ids| values::list(&ids, values::number));
+                close.extend(ids.unwrap_or_default());
             }
         }
-        close
+        (close, complete)
     }
 
     /// Tells that sockets took notifications.
     pub(super) async fn written(&self, ids: &[u64]) {
         let Some(method) = &self.written else { return };
         for chunk in ids.chunks(CHUNK) {
-            self.say(method, vec![Val::List(chunk.iter().copied().map(Val::U64).collect())])
+            // What was not reported is pushed again, and reported then.
+            let _ = self
+                .say(method, vec![Val::List(chunk.iter().copied().map(Val::U64).collect())])
                 .await;
         }
     }
@@ -215,7 +235,8 @@ impl Lifecycle {
     pub(super) async fn sweep(&self, node: &str, alive: &[u64]) {
         let Some(method) = &self.sweep else { return };
         let alive = Val::List(alive.iter().copied().map(Val::U64).collect());
-        self.say(method, vec![Val::String(node.to_owned()), alive]).await;
+        // The leases end by themselves.
+        let _ = self.say(method, vec![Val::String(node.to_owned()), alive]).await;
     }
 
     async fn tell(&self, method: &Method, connection: &Connection) -> Result<Option<Val>, EdgeError> {
@@ -225,10 +246,10 @@ impl Lifecycle {
         answer.map_err(|error| EdgeError::answered(error.as_ref()))
     }
 
-    /// A call whose failure is logged, and made good by the next one.
-    async fn say(&self, method: &Method, arguments: Vec<Val>) -> Option<Val> {
+    /// A call whose failure is logged, and made good by a later one.
+    async fn say(&self, method: &Method, arguments: Vec<Val>) -> Result<Option<Val>, Failed> {
         let error = match self.dispatch.system(method, arguments).await {
-            Ok(Ok(answer)) => return answer,
+            Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(error)) => EdgeError::answered(error.as_ref()),
             Err(fault) => fault.into(),
         };
@@ -237,7 +258,7 @@ impl Lifecycle {
             error = error.message,
             "a call of the gateway failed"
         );
-        None
+        Err(Failed)
     }
 }
 

@@ -108,6 +108,8 @@ const PUSHES_AT_ONCE: u32 = 256;
 const QUEUE_PAUSE: Duration = Duration::from_millis(200);
 /// How long one wait for pushes lasts; the queue wakes it earlier.
 const PUSH_WAIT_MS: u32 = 1_000;
+/// How long leases that could not be renewed are left alone.
+const RENEWAL_PAUSE: Duration = Duration::from_millis(500);
 /// How many connections are told to catch up at once.
 const CATCH_UP_AT_ONCE: usize = 100;
 /// What the clients of a node are told when they may have missed something.
@@ -203,25 +205,36 @@ impl Gateway {
         self.lifecycle.sweep(node, &[]).await;
     }
 
-    /// Tells clients to catch up whenever they may have missed something, spread over some time so that they do not
-    /// all come at once; until dropped.
+    /// Tells clients to catch up whenever they may have missed something, once everybody knows again where they are;
+    /// spread over some time, so that they do not all come at once. Until dropped.
     pub async fn catch_up(&self, spread: Duration) {
         loop {
             self.missed.notified().await;
-            let connections = self.renew_once().await;
+            let connections = loop {
+                let (connections, complete) = self.renew_once().await;
+                if complete {
+                    break connections;
+                }
+                tokio::time::sleep(RENEWAL_PAUSE).await;
+            };
             metrics::counter!("mpim_gateway_resyncs_total").increment(1);
             let chunks = connections.chunks(CATCH_UP_AT_ONCE);
             let pause = spread / u32::try_from(chunks.len().max(1)).unwrap_or(u32::MAX);
             for chunk in chunks {
                 for connection in chunk {
-                    if let Ok(topics) = self.lifecycle.topics(connection).await {
-                        self.registry.subscribe_connection(connection.id, topics);
-                    }
-                    self.registry.tell(connection.id, RESYNC);
+                    self.resync(connection).await;
                 }
                 tokio::time::sleep(pause).await;
             }
         }
+    }
+
+    async fn resync(&self, connection: &Connection) {
+        match self.lifecycle.topics(connection).await {
+            Ok(topics) => self.registry.subscribe_connection(connection.id, topics),
+            Err(error) => tracing::warn!(error = error.message, "the topics of a connection are not known"),
+        }
+        self.registry.tell(connection.id, RESYNC);
     }
 
     fn push(&self, entry: &Entry) {
@@ -249,16 +262,16 @@ impl Gateway {
         }
     }
 
-    /// Renews the leases of all connections, and gives those that live.
-    async fn renew_once(&self) -> Vec<Arc<Connection>> {
+    /// Renews the leases of all connections. Gives those that live, and whether all could be renewed.
+    async fn renew_once(&self) -> (Vec<Arc<Connection>>, bool) {
         let mut connections = self.registry.all();
-        let ended = self.lifecycle.renewed(&connections).await;
+        let (ended, complete) = self.lifecycle.renewed(&connections).await;
         self.registry.close(&ended, &Close::new(code::KICKED, "session-ended"));
         // One that went while it was renewed has a lease again: it is told once more that it is gone.
         for gone in connections.extract_if(.., |connection| !self.registry.contains(connection.id)) {
             self.lifecycle.closed(&gone).await;
         }
-        connections
+        (connections, complete)
     }
 
     /// Reports which notifications sockets took, in batches, until dropped.

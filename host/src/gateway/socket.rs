@@ -394,15 +394,21 @@ async fn bind(
         identity,
     });
     gateway.registry.insert(connection.clone(), outbox.clone());
-    match gateway.lifecycle.opened(&connection).await {
-        Ok(topics) => {
-            gateway.registry.subscribe_connection(id, topics);
-            Ok(connection)
-        }
+    match open(gateway, &connection).await {
+        Ok(()) => Ok(connection),
         Err(error) => {
             gateway.registry.remove(id);
             gateway.lifecycle.closed(&connection).await;
             Err(error)
         }
     }
+}
+
+async fn open(gateway: &Gateway, connection: &Connection) -> Result<(), EdgeError> {
+    if !gateway.lifecycle.opened(connection).await? {
+        gateway.note_missed();
+    }
+    let topics = gateway.lifecycle.topics(connection).await?;
+    gateway.registry.subscribe_connection(connection.id, topics);
+    Ok(())
 }
