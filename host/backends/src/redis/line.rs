@@ -6,7 +6,7 @@ use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use redis::cluster_read_routing::RandomReplicaStrategy;
-use redis::cluster_routing::{RoutingInfo, SingleNodeRoutingInfo};
+use redis::cluster_routing::{MultipleNodeRoutingInfo, ResponsePolicy, RoutingInfo};
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo, Pipeline, ProtocolVersion, RedisError,
     RedisFuture, RedisResult, Value,
@@ -31,13 +31,14 @@ pub(super) enum Line {
 }
 
 impl Line {
-    /// Whether the other end answers.
+    /// Whether the other end answers; of a cluster any of its nodes, whose connections it keeps itself.
     pub(super) async fn ping(&mut self) -> RedisResult<()> {
         let ping = redis::cmd("PING");
         match self {
             Self::Server(connection) => ping.exec_async(connection).await,
             Self::Cluster(connection) => {
-                let anybody = RoutingInfo::SingleNode(SingleNodeRoutingInfo::Random);
+                let first = Some(ResponsePolicy::OneSucceeded);
+                let anybody = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllNodes, first));
                 connection
                     .route_command(ping, anybody)
                     .await?
@@ -132,9 +133,14 @@ impl Dial {
 
     /// Makes a connection; `gone` is called when it is known to have ended.
     pub(super) async fn line(&self, gone: impl Fn() + Send + Sync + 'static) -> RedisResult<Line> {
-        let made = tokio::time::timeout(self.connect_timeout, self.open(gone)).await;
+        let patience = match self.end {
+            End::Server(_) => self.connect_timeout,
+            // One node that does not answer takes all of its time before the others are asked who has what.
+            End::Cluster(_) => self.connect_timeout * 3,
+        };
+        let made = tokio::time::timeout(patience, self.open(gone)).await;
         made.unwrap_or_else(|_| {
-            let late = format!("{:?}", self.connect_timeout);
+            let late = format!("{patience:?}");
             Err(RedisError::from((ErrorKind::Io, "no connection within", late)))
         })
     }

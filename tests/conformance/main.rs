@@ -1,0 +1,19 @@
+//! One contract, many twins: what the WIT interfaces promise, asked of every backend that claims to keep it.
+//!
+//! A case is a function over the twins' common type; a macro makes one test of each case and each twin. Servers are
+//! real and private. A server that is not hurt serves all tests, each under keys of its own.
+#![expect(
+    unreachable_pub,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test says what must hold by failing where it does not"
+)]
+
+mod cache;
+#[path = "../harness/dice.rs"]
+mod dice;
+mod metadata;
+mod redis_only;
+#[path = "../servers/mod.rs"]
+mod servers;
+mod shared;
