@@ -13,6 +13,8 @@ mod cache;
 #[path = "../harness/dice.rs"]
 mod dice;
 mod metadata;
+mod queue;
+mod queue_in_redis;
 mod redis_only;
 #[path = "../servers/mod.rs"]
 mod servers;

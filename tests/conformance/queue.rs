@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::dice::Dice;
-use crate::shared;
+use crate::shared::{self, soon};
 
 /// Longer than anything is late.
 const WAIT_MS: u32 = 20_000;
@@ -193,7 +193,7 @@ pub async fn receive_all(queue: &Queue, topic: &str, group: &str, count: usize) 
 
 /// Waits until all that was published can be received: Pub/Sub takes a moment.
 async fn kept(queue: &Queue, topic: &str, count: usize) {
-    shared::soon(Ok(count), async || {
+    soon(Ok(count), async || {
         queue.replay(topic, 0, 1_000).await.map(|entries| entries.len())
     })
     .await;
@@ -664,7 +664,8 @@ async fn a_topic_is_removed_when_it_is_empty(twin: &Twin) {
     receive_all(&queue, "t", "g", 2).await;
     assert_eq!(queue.remove_topic("t").await, Ok(false));
     assert_eq!(queue.ack("t", "g", &published).await, Ok(2));
-    assert_eq!(queue.remove_topic("t").await, Ok(true));
+    // Whoever brought the last entry may still have the topic in hand.
+    soon(Ok(true), || queue.remove_topic("t")).await;
     assert_eq!(queue.ack("t", "g", &published).await, Ok(0));
     begin(&queue, "t", "g").await;
     let id = publish(&queue, "t", Priority::Normal, "again").await;

@@ -52,11 +52,16 @@ pub fn settings(urls: Vec<String>, topology: Topology) -> Settings {
     }
 }
 
-/// One role's way to the shared single server.
-pub fn single(role: &'static str) -> Link {
+/// Settings of the shared single server.
+pub fn single_settings() -> Settings {
     static SERVER: OnceLock<Redis> = OnceLock::new();
     let server = SERVER.get_or_init(Redis::start);
-    Link::new(role, &settings(vec![server.url()], Topology::Single)).expect("a link")
+    settings(vec![server.url()], Topology::Single)
+}
+
+/// One role's way to the shared single server.
+pub fn single(role: &'static str) -> Link {
+    Link::new(role, &single_settings()).expect("a link")
 }
 
 /// One role's way to the shared master with its replica.
@@ -66,9 +71,14 @@ pub fn replicated(role: &'static str) -> Link {
     Link::new(role, &settings(servers.urls(), Topology::Replicated)).expect("a link")
 }
 
-/// One role's way to the shared cluster.
-pub fn cluster(role: &'static str) -> Link {
+/// Settings of the shared cluster.
+pub fn cluster_settings() -> Settings {
     static NODES: OnceLock<Cluster> = OnceLock::new();
     let nodes = NODES.get_or_init(Cluster::start);
-    Link::new(role, &settings(nodes.urls(), Topology::Cluster)).expect("a link")
+    settings(nodes.urls(), Topology::Cluster)
+}
+
+/// One role's way to the shared cluster.
+pub fn cluster(role: &'static str) -> Link {
+    Link::new(role, &cluster_settings()).expect("a link")
 }
