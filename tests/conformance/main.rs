@@ -15,6 +15,7 @@ mod dice;
 mod metadata;
 mod queue;
 mod queue_in_redis;
+mod queue_ways;
 mod redis_only;
 #[path = "../servers/mod.rs"]
 mod servers;

@@ -234,7 +234,7 @@ pub enum Queue {
     /// In this process; empty after a restart.
     Memory(memory::Queue),
     /// In Redis: what all nodes publish and receive.
-    Redis(redis::Queue),
+    Redis(Box<redis::Queue>),
 }
 
 impl Queue {
