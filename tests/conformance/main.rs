@@ -16,6 +16,9 @@ mod cache;
 #[path = "../harness/dice.rs"]
 mod dice;
 mod metadata;
+mod queue;
+mod queue_in_redis;
+mod queue_ways;
 mod redis_only;
 #[path = "../servers/mod.rs"]
 mod servers;

@@ -319,7 +319,8 @@ impl Queue {
         }
     }
 
-    /// Forgets a topic, with its groups, if it has no entry that a group may still be given; whether it is gone.
+    /// Forgets a topic, with its groups, if it keeps no entry and nobody is using it at this moment; whether it
+    /// is gone.
     pub async fn remove_topic(&self, topic: &str) -> Result<bool, Fault> {
         match self {
             Self::Memory(queue) => Ok(queue.remove_topic(topic)),

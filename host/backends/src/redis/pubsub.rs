@@ -69,7 +69,7 @@ impl PubSub {
         let until = Instant::now() + Duration::from_millis(u64::from(wait_ms));
         let hears = self.subscribe(topic)?;
         let heard = self.heard.receive(topic, group, max, 0).await?;
-        if !heard.is_empty() || max == 0 {
+        if !heard.is_empty() {
             return Ok(heard);
         }
         // What was heard is given also while nothing can be; but nobody waits for what cannot come.

@@ -69,6 +69,9 @@ enum Look {
     Drain,
 }
 
+/// Payloads with their ids.
+type Payloads = Vec<(u64, Vec<u8>)>;
+
 /// What the script of a receiver gives.
 struct Taken {
     entries: Vec<Entry>,
@@ -205,7 +208,7 @@ impl Streams {
             settings.undecodable_max.to_string(),
             look.word().to_owned(),
         ]);
-        let (crowded, last, again, set_aside, entries): (bool, u64, i64, u64, Vec<(u64, Vec<u8>)>) =
+        let (crowded, last, again, set_aside, entries): (bool, u64, i64, u64, Payloads) =
             self.link.run(&self.receive, keys, &args).await?;
         if crowded {
             return Err(Fault::Overloaded(format!(

@@ -77,7 +77,8 @@ end
 local function add(lane, found)
   local id, fields = found[1], found[2]
   local whole = string.match(id, '^(%d+)%-0$')
-  if not (whole and number(id) < EXACT and number(id) % 4 == lane - 1 and fields[1] == 'b' and #fields == 2) then
+  local value = whole and tonumber(whole)
+  if not (value and value < EXACT and value % 4 == lane - 1 and fields[1] == 'b' and #fields == 2) then
     return bury(lane, id, fields)
   end
   entries[#entries + 1] = {whole, fields[2]}
