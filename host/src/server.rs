@@ -20,6 +20,7 @@ use crate::engine::{Engine, create_private, hex};
 use crate::gateway::Gateway;
 use crate::manifest::{Application, Source};
 use crate::{gateway, telemetry};
+use backends::aside::Aside;
 use backends::{Cache, Metadata, Queue, Sql, memory, sqlite};
 
 /// What `mpim up` was asked for.
@@ -214,6 +215,7 @@ fn node(database: &Path, settings: &Settings) -> anyhow::Result<Node> {
         sql_reads: Breaker::new(settings.breaker.clone()),
         sql_writes: Breaker::new(settings.breaker.clone()),
         cache: Cache::Memory(memory::Cache::new(&settings.cache)),
+        aside: Aside::new(settings.aside.clone()),
         metadata: Metadata::Memory(memory::Metadata::new(&settings.metadata)),
         queue: Queue::Memory(memory::Queue::new(&settings.queue)),
         ids: Ids::new(settings.node.worker),

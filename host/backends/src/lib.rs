@@ -5,6 +5,7 @@
 //! same contract (the documents of the WIT interfaces), and every failure is typed as worth a retry or not here,
 //! once. Nothing here outlives a deadline: the futures may be dropped at any time.
 
+pub mod aside;
 pub mod memory;
 pub mod pool;
 pub mod sql;
@@ -73,6 +74,19 @@ pub struct Entry {
     pub payload: Vec<u8>,
 }
 
+/// A change of a cached value that is made only while the value is the one expected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exchange {
+    /// The key.
+    pub key: String,
+    /// The value that the key must have.
+    pub expected: Vec<u8>,
+    /// What takes its place; none deletes the key.
+    pub value: Option<Vec<u8>>,
+    /// How long the new value lives, in milliseconds; 0 is invalid.
+    pub ttl_ms: u64,
+}
+
 /// A relational store.
 #[derive(Debug)]
 pub enum Sql {
@@ -139,6 +153,36 @@ impl Cache {
                 cache.delete(key);
                 Ok(())
             }
+        }
+    }
+
+    /// Deletes keys, each of which may be absent. After a failure some of them may be left.
+    pub async fn delete_many(&self, keys: &[String]) -> Result<(), Fault> {
+        match self {
+            Self::Memory(cache) => {
+                keys.iter().for_each(|key| cache.delete(key));
+                Ok(())
+            }
+        }
+    }
+
+    /// Sets each key that is absent to its value, for `ttl_ms` milliseconds. One answer a key, in order: none
+    /// where it was set, or the value that is there and stays. Each key is set at once for all callers.
+    pub async fn claim(&self, entries: Vec<(String, Vec<u8>)>, ttl_ms: u64) -> Result<Vec<Option<Vec<u8>>>, Fault> {
+        match self {
+            Self::Memory(cache) => {
+                let claims = entries.into_iter().map(|(key, value)| cache.claim(key, value, ttl_ms));
+                claims.collect()
+            }
+        }
+    }
+
+    /// Makes each exchange whose key has the expected value; for each, whether it was made. Nothing comes between
+    /// the look and the change of a key. An exchange that takes effect late, after its caller is gone, is
+    /// as good as one in time: the value is compared when it takes effect.
+    pub async fn exchange(&self, exchanges: Vec<Exchange>) -> Result<Vec<bool>, Fault> {
+        match self {
+            Self::Memory(cache) => exchanges.into_iter().map(|exchange| cache.exchange(exchange)).collect(),
         }
     }
 
