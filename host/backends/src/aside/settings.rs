@@ -24,7 +24,7 @@ pub struct Settings {
     /// How long the cache may take for one answer to a lookup or a fill before it counts as failing.
     #[serde(deserialize_with = "positive")]
     pub answer_within_ms: u64,
-    /// How many keys one lookup, fill or forget may name.
+    /// How many keys one lookup may name.
     pub keys_max: usize,
     /// How many loads of a node may be under way; what is beyond is loaded and not kept.
     pub loads_max: usize,
