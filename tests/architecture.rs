@@ -58,9 +58,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "values",
         ],
     ),
+    ("storage", &["config"]),
+    ("cluster", &["capabilities", "config", "gateway"]),
     (
         "server",
         &[
+            "cluster",
+            "storage",
             "breakers",
             "capabilities",
             "config",

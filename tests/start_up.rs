@@ -115,7 +115,7 @@ fn a_setting_of_the_wrong_kind_or_size_is_named() {
             toml::Value::from("much"),
         ),
         ("application.tool.mpim.gateway.frame_max_bytes", (-1).into()),
-        ("application.tool.mpim.node.worker", 1024.into()),
+        ("application.tool.mpim.cluster.heartbeat_ms", 0.into()),
         ("application.tool.mpim.sqlite.synchronous", "sometimes".into()),
         ("application.tool.mpim.gateway.verify", "login".into()),
         ("component.send.tool.mpim.public", "mpim:im/send".into()),

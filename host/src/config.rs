@@ -8,20 +8,24 @@ use std::time::Duration;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use backends::{aside, memory, sqlite};
+use backends::{aside, memory, mysql, redis, sqlite};
 
 /// `[application.tool.mpim]`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// The name of this node; unique in a cluster.
-    pub node: NodeSettings,
+    /// This node among others.
+    pub cluster: ClusterSettings,
     /// Sockets, frames and the lifecycle calls.
     pub gateway: GatewaySettings,
     /// Sandboxes of all functions together.
     pub sandboxes: SandboxSettings,
     /// The embedded store.
     pub sqlite: sqlite::Settings,
+    /// A store on MySQL or MariaDB, instead of the embedded one.
+    pub mysql: Option<mysql::Settings>,
+    /// Redis, by what it is for, instead of what is in this process.
+    pub redis: RedisSettings,
     /// The in-process cache.
     pub cache: memory::CacheSettings,
     /// What goes through the cache to a store.
@@ -40,22 +44,73 @@ pub struct Settings {
     pub timer: Vec<Timer>,
 }
 
-/// Who this node is.
-#[derive(Debug, Clone, Deserialize)]
+/// The three things that Redis can be for, each with its own servers and connections.
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct NodeSettings {
-    /// The name under which the node registers its connections.
-    pub name: String,
-    /// The worker part of the ids that the node gives, 0 to 1023; unique in a cluster.
-    #[serde(deserialize_with = "worker")]
-    pub worker: u16,
+pub struct RedisSettings {
+    /// The cache, which may vanish.
+    pub cache: Option<redis::CacheSettings>,
+    /// Leases and locks.
+    pub metadata: Option<redis::MetadataSettings>,
+    /// The queues.
+    pub queue: Option<redis::QueueSettings>,
 }
 
-impl Default for NodeSettings {
+impl Settings {
+    /// Keeps everything that lasts in a database on MySQL.
+    pub fn use_mysql(&mut self, url: &str) {
+        url.clone_into(&mut self.mysql.get_or_insert_default().url);
+    }
+
+    /// Uses one Redis for everything that Redis can be for.
+    pub fn use_redis(&mut self, url: &str) {
+        let urls = vec![url.to_owned()];
+        self.redis.cache.get_or_insert_default().server.urls.clone_from(&urls);
+        self.redis
+            .metadata
+            .get_or_insert_default()
+            .server
+            .urls
+            .clone_from(&urls);
+        self.redis.queue.get_or_insert_default().server.urls = urls;
+    }
+}
+
+/// Who this node is, and how it lives with others on the same storage.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClusterSettings {
+    /// The name of this node, unique in the cluster; absent: one made at the first start and kept in the data folder.
+    pub node: Option<String>,
+    /// How often a node says that it is alive.
+    #[serde(deserialize_with = "positive")]
+    pub heartbeat_ms: u64,
+    /// A node that was silent for so long counts as dead: its connections are forgotten, its queue is taken over.
+    #[serde(deserialize_with = "positive")]
+    pub lease_ms: u64,
+    /// For how long the queue of a dead node is looked after, in case something still comes in.
+    #[serde(deserialize_with = "positive")]
+    pub look_after_ms: u64,
+    /// For how long a node may give ids without having its worker number confirmed by the store.
+    #[serde(deserialize_with = "positive")]
+    pub worker_lease_ms: u64,
+    /// The worker number of a node that was silent for so long may be given to another.
+    #[serde(deserialize_with = "positive")]
+    pub worker_quarantine_ms: u64,
+    /// Over how long the connections of a node are spread that are told to catch up.
+    pub resync_spread_ms: u64,
+}
+
+impl Default for ClusterSettings {
     fn default() -> Self {
         Self {
-            name: "node-1".to_owned(),
-            worker: 1,
+            node: None,
+            heartbeat_ms: 2_000,
+            lease_ms: 8_000,
+            look_after_ms: 120_000,
+            worker_lease_ms: 60_000,
+            worker_quarantine_ms: 3_600_000,
+            resync_spread_ms: 2_000,
         }
     }
 }
@@ -373,17 +428,6 @@ pub struct Rate {
     /// Permits that can be saved up.
     pub burst: f64,
 }
-
-/// A worker whose ids no other worker has: more than ten bits of it would be cut off.
-fn worker<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
-    let worker = u16::deserialize(deserializer)?;
-    if worker <= WORKER_MAX {
-        return Ok(worker);
-    }
-    Err(D::Error::custom(format!("a worker is a number from 0 to {WORKER_MAX}")))
-}
-
-const WORKER_MAX: u16 = 1023;
 
 /// A pause between rounds of work: without any, a round would follow the other as fast as it can.
 fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {

@@ -20,6 +20,9 @@ pub enum Fault {
     /// The deadline passed.
     #[error("{0} did not answer in time")]
     DeadlineExceeded(String),
+    /// The node itself cannot serve calls for now.
+    #[error("{0}")]
+    Unavailable(String),
     /// The breaker of the function is open.
     #[error("{0} is failing and is not called for a moment")]
     BreakerOpen(String),
@@ -36,7 +39,7 @@ impl Fault {
             Self::Unauthenticated => "unauthenticated",
             Self::InvalidArguments(_) => "invalid",
             Self::Overloaded(_) => "overloaded",
-            Self::DeadlineExceeded(_) => "unavailable",
+            Self::DeadlineExceeded(_) | Self::Unavailable(_) => "unavailable",
             Self::BreakerOpen(_) => "unavailable",
             Self::Trapped(_) => "internal",
         }
@@ -45,7 +48,7 @@ impl Fault {
     /// Whether the same call may succeed later.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Overloaded(_) | Self::DeadlineExceeded(_) | Self::BreakerOpen(_) => true,
+            Self::Overloaded(_) | Self::DeadlineExceeded(_) | Self::Unavailable(_) | Self::BreakerOpen(_) => true,
             Self::UnknownMethod(_) | Self::Unauthenticated | Self::InvalidArguments(_) | Self::Trapped(_) => false,
         }
     }

@@ -6,7 +6,7 @@
 //! Who may know whom, checked by a test:
 //!
 //! ```text
-//! server → gateway, admin, openapi → dispatch → deployments, sandboxes → engine, store
+//! server → cluster → gateway, admin, openapi → dispatch → deployments, sandboxes → engine, store
 //!                                    dispatch → capabilities → breakers, backends
 //! config, telemetry, fault, identity, json, values: leaves that anyone may use
 //! ```
@@ -19,6 +19,7 @@ pub mod admin;
 pub mod breakers;
 pub mod bundle;
 pub mod capabilities;
+pub mod cluster;
 pub mod config;
 pub mod deployments;
 pub mod dispatch;
@@ -32,6 +33,7 @@ pub mod manifest;
 pub mod openapi;
 pub mod sandboxes;
 pub mod server;
+pub mod storage;
 pub mod store;
 pub mod telemetry;
 pub mod values;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use mpim::manifest::Source;
-use mpim::server::{Options, Server, migrate_only};
+use mpim::server::{Chosen, Options, Server, migrate_only};
 use mpim::{bundle, telemetry};
 
 use cli::{Cli, Command};
@@ -22,9 +22,9 @@ fn main() -> ExitCode {
             Command::Up(up) => up_until_interrupted(up)
                 .await
                 .map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS),
-            Command::Migrate(migrate) => {
-                migrate_only(&migrate.data).map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS)
-            }
+            Command::Migrate(migrate) => migrate_only(&migrate.data, application(migrate.storage))
+                .await
+                .map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS),
             Command::Client(command) => cli::run_client(command).await,
         }
     });
@@ -38,14 +38,22 @@ fn failed(error: &anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
+fn application(storage: cli::Storage) -> Chosen {
+    Chosen {
+        source: storage.app.map_or(Source::Bundled(bundle::FILES), Source::File),
+        mysql: storage.mysql,
+        redis: storage.redis,
+    }
+}
+
 async fn up_until_interrupted(up: cli::Up) -> anyhow::Result<()> {
     telemetry::start();
-    let source = up.app.map_or(Source::Bundled(bundle::FILES), Source::File);
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     let server = Server::start(Options {
         listen: up.listen,
         data: up.data.clone(),
-        source,
+        node: up.node,
+        application: application(up.storage),
     })
     .await?;
     let url = format!("http://{}", server.address());

@@ -12,16 +12,17 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::breakers::Breaker;
-use crate::capabilities::{Ids, Node, Passwords};
+use crate::capabilities::{Ids, Node, Passwords, Peers};
+use crate::cluster::Member;
 use crate::config::{Settings, Timer, ms};
 use crate::deployments::{LoadError, Method};
 use crate::dispatch::Dispatch;
 use crate::engine::{Engine, create_private, hex};
 use crate::gateway::Gateway;
 use crate::manifest::{Application, Source};
+use crate::storage::{self, Storage};
 use crate::{gateway, telemetry};
 use backends::aside::Aside;
-use backends::{Cache, Metadata, Queue, Sql, memory, sqlite};
 
 /// What `mpim up` was asked for.
 #[derive(Debug)]
@@ -30,8 +31,35 @@ pub struct Options {
     pub listen: SocketAddr,
     /// The folder of the node's files.
     pub data: PathBuf,
+    /// The name of the node, over that of the manifest.
+    pub node: Option<String>,
     /// The application.
+    pub application: Chosen,
+}
+
+/// An application, and the servers that were named beside its manifest.
+#[derive(Debug)]
+pub struct Chosen {
+    /// Where it comes from.
     pub source: Source,
+    /// A MySQL database.
+    pub mysql: Option<String>,
+    /// A Redis for everything.
+    pub redis: Option<String>,
+}
+
+impl Chosen {
+    /// Reads the application, with what was said beside it.
+    fn read(&self) -> anyhow::Result<Application> {
+        let mut application = self.source.read()?;
+        if let Some(url) = &self.mysql {
+            application.settings.use_mysql(url);
+        }
+        if let Some(url) = &self.redis {
+            application.settings.use_redis(url);
+        }
+        Ok(application)
+    }
 }
 
 /// A node that serves. Dropping it without [`Server::stop`] is like a crash.
@@ -42,7 +70,7 @@ pub struct Server {
     /// Ends when it has answered everything after draining began.
     serving: JoinSet<()>,
     tasks: JoinSet<()>,
-    node: Arc<Node>,
+    member: Arc<Member>,
     /// Held while the node runs: no other process may use the folder.
     _lock: std::fs::File,
 }
@@ -55,12 +83,15 @@ impl Server {
     pub async fn start(options: Options) -> anyhow::Result<Self> {
         telemetry::start();
         let Application {
-            settings, functions, ..
-        } = options.source.read()?;
+            mut settings,
+            functions,
+            ..
+        } = options.application.read()?;
+        settings.cluster.node = options.node.or(settings.cluster.node);
         let lock = claim(&options.data)?;
-        let database = migrate(&options.data, &settings.sqlite)?;
+        let identity = identity(&options.data)?;
         let operator_token = operator_token(&options.data)?;
-        let node = Arc::new(node(&database, &settings)?);
+        let node = Arc::new(node(&options.data, &identity, &settings).await?);
         let engine = Engine::new(&settings.sandboxes, Some(options.data.join("cache")))
             .map_err(anyhow::Error::from)
             .context("the WebAssembly engine cannot be made")?;
@@ -73,6 +104,9 @@ impl Server {
         let timers = settings.timer.iter().map(|timer| timer_of(&dispatch, timer));
         let timers = timers.collect::<Result<Vec<_>, _>>()?;
         let (gateway, drain) = Gateway::new(node.clone(), dispatch.clone(), settings.gateway, operator_token)?;
+        let resync_spread = ms(settings.cluster.resync_spread_ms);
+        let (member, mut worker) = Member::join(node.clone(), identity, settings.cluster).await?;
+        let member = Arc::new(member);
         let (mut serving, mut tasks) = (JoinSet::new(), JoinSet::new());
         let shared = gateway.clone();
         serving.spawn(async move {
@@ -85,23 +119,20 @@ impl Server {
         let shared = gateway.clone();
         tasks.spawn(async move { shared.renew().await });
         let shared = gateway.clone();
+        tasks.spawn(async move { shared.catch_up(resync_spread).await });
+        let shared = gateway.clone();
         tasks.spawn(async move { shared.report_written().await });
+        let (shared, living) = (gateway.clone(), member.clone());
+        tasks.spawn(async move { living.live(&shared).await });
+        tasks.spawn(async move { worker.keep().await });
         for (method, every) in timers {
-            let dispatch = dispatch.clone();
-            tasks.spawn(async move {
-                loop {
-                    tokio::time::sleep(every).await;
-                    match dispatch.system(&method, Vec::new()).await {
-                        Ok(Ok(_)) => {}
-                        failed => tracing::warn!(method = method.full_name(), ?failed, "a timer's call failed"),
-                    }
-                }
-            });
+            tasks.spawn(run_timer(method, every, dispatch.clone(), member.clone()));
         }
         tasks.spawn(async move {
             loop {
                 tokio::time::sleep(UPKEEP_EVERY).await;
                 dispatch.reap();
+                node.measure();
                 telemetry::upkeep();
             }
         });
@@ -111,7 +142,7 @@ impl Server {
             drain,
             serving,
             tasks,
-            node,
+            member,
             _lock: lock,
         })
     }
@@ -129,12 +160,27 @@ impl Server {
             drain,
             mut serving,
             mut tasks,
-            node,
+            member,
             ..
         } = self;
         drain.drain(&gateway, serving.join_next()).await;
         tasks.shutdown().await;
-        drop(node);
+        member.leave().await;
+    }
+}
+
+/// Calls a method again and again, on one node of the cluster at a time.
+async fn run_timer(method: Arc<Method>, every: Duration, dispatch: Arc<Dispatch>, member: Arc<Member>) {
+    let name = method.full_name();
+    loop {
+        tokio::time::sleep(every).await;
+        if !member.runs_timer(&name, every).await {
+            continue;
+        }
+        match dispatch.system(&method, Vec::new()).await {
+            Ok(Ok(_)) => {}
+            failed => tracing::warn!(method = name, ?failed, "a timer's call failed"),
+        }
     }
 }
 
@@ -167,34 +213,35 @@ fn claim(data: &Path) -> anyhow::Result<std::fs::File> {
     }
 }
 
-/// Brings the database of a data folder to the newest schema; gives its file.
-fn migrate(data: &Path, settings: &sqlite::Settings) -> anyhow::Result<PathBuf> {
-    let database = data.join("mpim.sqlite");
-    for name in sqlite::migrate(&database, settings)? {
-        tracing::info!(migration = name, "applied");
-    }
-    Ok(database)
-}
-
-/// Brings the database of a data folder to the newest schema, without starting a node.
-pub fn migrate_only(data: &Path) -> anyhow::Result<()> {
+/// Brings the database to the newest schema, without starting a node.
+pub async fn migrate_only(data: &Path, application: Chosen) -> anyhow::Result<()> {
     telemetry::start();
+    let settings = application.read()?.settings;
     let _lock = claim(data)?;
-    migrate(data, &sqlite::Settings::default()).map(|_| ())
+    storage::migrate(data, &settings).await
 }
 
-/// The token of the operator, made at the first start, readable by the owner alone.
+/// The token of the operator.
 fn operator_token(data: &Path) -> anyhow::Result<String> {
+    kept_secret(&data.join("operator.token"), 32)
+}
+
+/// What tells this data folder from every other.
+fn identity(data: &Path) -> anyhow::Result<String> {
+    kept_secret(&data.join("node.id"), 16)
+}
+
+/// Random bytes in hexadecimal, made at the first start, readable by the owner alone.
+fn kept_secret(path: &Path, bytes: usize) -> anyhow::Result<String> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
-    let path = data.join("operator.token");
-    match std::fs::read_to_string(&path) {
+    match std::fs::read_to_string(path) {
         Ok(token) if !token.trim().is_empty() => return Ok(token.trim().to_owned()),
         Ok(_) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
     }
-    let mut random = [0; 32];
+    let mut random = vec![0; bytes];
     getrandom::fill(&mut random).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
     let token = hex(&random);
     let mut file = std::fs::OpenOptions::new()
@@ -202,23 +249,31 @@ fn operator_token(data: &Path) -> anyhow::Result<String> {
         .create(true)
         .truncate(true)
         .mode(0o600)
-        .open(&path)
+        .open(path)
         .with_context(|| format!("cannot write {}", path.display()))?;
     writeln!(file, "{token}").with_context(|| format!("cannot write {}", path.display()))?;
     Ok(token)
 }
 
-fn node(database: &Path, settings: &Settings) -> anyhow::Result<Node> {
+/// How much of the identity of a node is enough for a name.
+const NAME_LETTERS: usize = 8;
+
+async fn node(data: &Path, identity: &str, settings: &Settings) -> anyhow::Result<Node> {
+    let made = || format!("node-{}", identity.get(..NAME_LETTERS).unwrap_or(identity));
+    let name = settings.cluster.node.clone().unwrap_or_else(made);
+    let storage = Storage::open(data, &name, settings).await?;
+    storage.check().await?;
     Ok(Node {
-        name: settings.node.name.as_str().into(),
-        sql: Sql::Sqlite(sqlite::Sqlite::open(database, &settings.sqlite)?),
+        sql: storage.sql,
         sql_reads: Breaker::new(settings.breaker.clone()),
         sql_writes: Breaker::new(settings.breaker.clone()),
-        cache: Cache::Memory(memory::Cache::new(&settings.cache)),
+        cache: storage.cache,
         aside: Aside::new(settings.aside.clone()),
-        metadata: Metadata::Memory(memory::Metadata::new(&settings.metadata)),
-        queue: Queue::Memory(memory::Queue::new(&settings.queue)),
-        ids: Ids::new(settings.node.worker),
+        metadata: storage.metadata,
+        queue: storage.queue,
+        peers: Peers::new(&name),
+        name: name.into(),
+        ids: Ids::default(),
         passwords: Passwords::new(settings.password.clone()),
     })
 }

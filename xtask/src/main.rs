@@ -4,6 +4,7 @@
 mod bundle;
 mod cargo;
 mod components;
+mod packages;
 mod section;
 mod workspace;
 
@@ -19,7 +20,8 @@ usage: cargo xtask COMMAND
   bundle          components, and the folder that the binary is built around: target/bundle
   build           bundle, and the binary: target/release/mpim
   up [ARGS]       build, and start it: mpim up ARGS
-  test [ARGS]     build, the guests that the tests run, and the tests of the workspace: cargo test ARGS
+  test [ARGS]     bundle, the guests that the tests run, and the tests of the workspace: cargo test ARGS; installs
+                  redis-server and mariadb-server by apt where they are missing and it may
 
 exit codes: 0 done, 1 failed, 2 wrong usage";
 
@@ -79,7 +81,8 @@ fn up(arguments: &[String]) -> Result<(), Failure> {
 }
 
 fn test(arguments: &[String]) -> Result<(), Failure> {
-    let workspace = build()?;
+    packages::ensure()?;
+    let workspace = bundle()?;
     components::build_fixtures(&workspace)?;
     let mut all = vec!["test", "--release", "--workspace"];
     all.extend(arguments.iter().map(String::as_str));

@@ -7,7 +7,9 @@
 
 pub mod aside;
 pub mod memory;
+pub mod mysql;
 pub mod pool;
+pub mod redis;
 pub mod sql;
 pub mod sqlite;
 
@@ -37,6 +39,17 @@ impl Fault {
     pub fn is_retryable(&self) -> bool {
         !matches!(self, Self::Invalid(_))
     }
+}
+
+/// Nothing that ends lives longer than this: a hundred years.
+const TTL_MAX_MS: u64 = 100 * 365 * 24 * 60 * 60 * 1000;
+
+/// For how long something lives that was given `ttl_ms`, in milliseconds.
+fn life_of(ttl_ms: u64) -> Result<u64, Fault> {
+    if ttl_ms == 0 {
+        return Err(Fault::Invalid("a time to live of 0 is no life".to_owned()));
+    }
+    Ok(ttl_ms.min(TTL_MAX_MS))
 }
 
 /// How urgent an entry of a queue is; a greater one is more urgent.
@@ -92,13 +105,24 @@ pub struct Exchange {
 pub enum Sql {
     /// One file, written by one thread of this process.
     Sqlite(sqlite::Sqlite),
+    /// A server, shared by all nodes.
+    Mysql(mysql::Mysql),
 }
 
 impl Sql {
+    /// Writes the gauges of its connections, where it has any.
+    pub fn measure(&self) {
+        match self {
+            Self::Sqlite(_) => {}
+            Self::Mysql(mysql) => mysql.measure(),
+        }
+    }
+
     /// The rows of a statement without effect; sees everything that was written before it was called.
     pub async fn query(&self, sql: String, params: Vec<Value>, deadline: Instant) -> Result<Vec<Row>, Error> {
         match self {
             Self::Sqlite(sqlite) => sqlite.query(sql, params, deadline).await,
+            Self::Mysql(mysql) => mysql.query(sql, params, deadline).await,
         }
     }
 
@@ -106,6 +130,7 @@ impl Sql {
     pub async fn execute(&self, sql: String, params: Vec<Value>, deadline: Instant) -> Result<u64, Error> {
         match self {
             Self::Sqlite(sqlite) => sqlite.execute(sql, params, deadline).await,
+            Self::Mysql(mysql) => mysql.execute(sql, params, deadline).await,
         }
     }
 
@@ -113,6 +138,7 @@ impl Sql {
     pub async fn batch(&self, steps: Vec<Step>, deadline: Instant) -> Result<Vec<Outcome>, Error> {
         match self {
             Self::Sqlite(sqlite) => sqlite.batch(steps, deadline).await,
+            Self::Mysql(mysql) => mysql.batch(steps, deadline).await,
         }
     }
 }
@@ -122,13 +148,24 @@ impl Sql {
 pub enum Cache {
     /// In this process.
     Memory(memory::Cache),
+    /// Shared by all nodes.
+    Redis(redis::Cache),
 }
 
 impl Cache {
+    /// The servers behind it, for checks and measures; none when it is in this process.
+    pub fn link(&self) -> Option<&redis::Link> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Redis(cache) => Some(cache.link()),
+        }
+    }
+
     /// The value of a key, where it is there and alive.
     pub async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Fault> {
         match self {
             Self::Memory(cache) => Ok(cache.get(key)),
+            Self::Redis(cache) => cache.get(key).await,
         }
     }
 
@@ -136,6 +173,7 @@ impl Cache {
     pub async fn get_many(&self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, Fault> {
         match self {
             Self::Memory(cache) => Ok(keys.iter().map(|key| cache.get(key)).collect()),
+            Self::Redis(cache) => cache.get_many(keys).await,
         }
     }
 
@@ -143,6 +181,7 @@ impl Cache {
     pub async fn set(&self, key: String, value: Vec<u8>, ttl_ms: u64) -> Result<(), Fault> {
         match self {
             Self::Memory(cache) => cache.set(key, value, ttl_ms),
+            Self::Redis(cache) => cache.set(&key, &value, ttl_ms).await,
         }
     }
 
@@ -153,6 +192,16 @@ impl Cache {
                 cache.delete(key);
                 Ok(())
             }
+            Self::Redis(cache) => cache.delete(key).await,
+        }
+    }
+
+    /// One answer a key, in the order asked, as the last write left it: a deleted key is absent for whoever asks
+    /// after it was deleted, where [`Self::get_many`] may ask a replica that is a little behind.
+    pub async fn current(&self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, Fault> {
+        match self {
+            Self::Memory(cache) => Ok(keys.iter().map(|key| cache.get(key)).collect()),
+            Self::Redis(cache) => cache.current(keys).await,
         }
     }
 
@@ -163,6 +212,7 @@ impl Cache {
                 keys.iter().for_each(|key| cache.delete(key));
                 Ok(())
             }
+            Self::Redis(cache) => cache.delete_many(keys).await,
         }
     }
 
@@ -174,6 +224,7 @@ impl Cache {
                 let claims = entries.into_iter().map(|(key, value)| cache.claim(key, value, ttl_ms));
                 claims.collect()
             }
+            Self::Redis(cache) => cache.claim(entries, ttl_ms).await,
         }
     }
 
@@ -183,6 +234,7 @@ impl Cache {
     pub async fn exchange(&self, exchanges: Vec<Exchange>) -> Result<Vec<bool>, Fault> {
         match self {
             Self::Memory(cache) => exchanges.into_iter().map(|exchange| cache.exchange(exchange)).collect(),
+            Self::Redis(cache) => cache.exchange(exchanges).await,
         }
     }
 
@@ -190,6 +242,7 @@ impl Cache {
     pub async fn increment(&self, key: String, by: i64, ttl_ms: u64) -> Result<i64, Fault> {
         match self {
             Self::Memory(cache) => cache.increment(key, by, ttl_ms),
+            Self::Redis(cache) => cache.increment(&key, by, ttl_ms).await,
         }
     }
 }
@@ -199,13 +252,24 @@ impl Cache {
 pub enum Metadata {
     /// In this process: a cluster of one.
     Memory(memory::Metadata),
+    /// Shared by all nodes.
+    Redis(redis::Metadata),
 }
 
 impl Metadata {
+    /// The servers behind it, for checks and measures; none when it is in this process.
+    pub fn link(&self) -> Option<&redis::Link> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Redis(metadata) => Some(metadata.link()),
+        }
+    }
+
     /// Adds or renews leases, all or none; for each, whether the member is new.
     pub async fn put(&self, leases: Vec<Lease>) -> Result<Vec<bool>, Fault> {
         match self {
             Self::Memory(metadata) => metadata.put(leases),
+            Self::Redis(metadata) => metadata.put(leases).await,
         }
     }
 
@@ -213,6 +277,7 @@ impl Metadata {
     pub async fn remove(&self, set: &str, member: &str) -> Result<bool, Fault> {
         match self {
             Self::Memory(metadata) => Ok(metadata.remove(set, member)),
+            Self::Redis(metadata) => metadata.remove(set, member).await,
         }
     }
 
@@ -220,6 +285,7 @@ impl Metadata {
     pub async fn members(&self, sets: &[String]) -> Result<Vec<Vec<String>>, Fault> {
         match self {
             Self::Memory(metadata) => Ok(metadata.members(sets)),
+            Self::Redis(metadata) => metadata.members(sets).await,
         }
     }
 
@@ -227,6 +293,7 @@ impl Metadata {
     pub async fn count(&self, set: &str) -> Result<u64, Fault> {
         match self {
             Self::Memory(metadata) => Ok(metadata.count(set)),
+            Self::Redis(metadata) => metadata.count(set).await,
         }
     }
 
@@ -234,6 +301,7 @@ impl Metadata {
     pub async fn lock(&self, name: String, owner: String, ttl_ms: u64) -> Result<Option<u64>, Fault> {
         match self {
             Self::Memory(metadata) => metadata.lock(name, owner, ttl_ms),
+            Self::Redis(metadata) => metadata.lock(&name, &owner, ttl_ms).await,
         }
     }
 
@@ -241,6 +309,7 @@ impl Metadata {
     pub async fn unlock(&self, name: &str, owner: &str) -> Result<bool, Fault> {
         match self {
             Self::Memory(metadata) => Ok(metadata.unlock(name, owner)),
+            Self::Redis(metadata) => metadata.unlock(name, owner).await,
         }
     }
 }
@@ -250,13 +319,24 @@ impl Metadata {
 pub enum Queue {
     /// In this process; empty after a restart.
     Memory(memory::Queue),
+    /// In Redis: what all nodes publish and receive.
+    Redis(Box<redis::Queue>),
 }
 
 impl Queue {
+    /// The servers behind it, for checks and measures; none when it is in this process.
+    pub fn link(&self) -> Option<&redis::Link> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Redis(queue) => Some(queue.link()),
+        }
+    }
+
     /// Appends to a topic; the id of the entry.
     pub async fn publish(&self, topic: &str, priority: Priority, payload: Vec<u8>) -> Result<u64, Fault> {
         match self {
             Self::Memory(queue) => queue.publish(topic, priority, payload),
+            Self::Redis(queue) => queue.publish(topic, priority, payload).await,
         }
     }
 
@@ -264,6 +344,7 @@ impl Queue {
     pub async fn receive(&self, topic: &str, group: &str, max: u32, wait_ms: u32) -> Result<Vec<Entry>, Fault> {
         match self {
             Self::Memory(queue) => queue.receive(topic, group, max, wait_ms).await,
+            Self::Redis(queue) => queue.receive(topic, group, max, wait_ms).await,
         }
     }
 
@@ -271,6 +352,34 @@ impl Queue {
     pub async fn ack(&self, topic: &str, group: &str, ids: &[u64]) -> Result<u32, Fault> {
         match self {
             Self::Memory(queue) => Ok(queue.ack(topic, group, ids)),
+            Self::Redis(queue) => queue.ack(topic, group, ids).await,
+        }
+    }
+
+    /// Takes a topic over from consumers that are gone: up to `max` entries that the group has not ended, also those
+    /// that another consumer has open, at once. They are this consumer's from then on; until they are ended the next
+    /// drain gives them again.
+    pub async fn drain(&self, topic: &str, group: &str, max: u32) -> Result<Vec<Entry>, Fault> {
+        match self {
+            Self::Memory(queue) => queue.drain(topic, group, max),
+            Self::Redis(queue) => queue.drain(topic, group, max).await,
+        }
+    }
+
+    /// Up to `max` entries after an id that the topic still has, oldest first, open or ended: for an operator, or a
+    /// consumer that starts over. Gives nobody anything and ends nothing.
+    pub async fn replay(&self, topic: &str, after: u64, max: u32) -> Result<Vec<Entry>, Fault> {
+        match self {
+            Self::Memory(queue) => Ok(queue.replay(topic, after, max)),
+            Self::Redis(queue) => queue.replay(topic, after, max).await,
+        }
+    }
+
+    /// Forgets a topic, with its groups, if it has no entry that a group may still be given; whether it is gone.
+    pub async fn remove_topic(&self, topic: &str) -> Result<bool, Fault> {
+        match self {
+            Self::Memory(queue) => Ok(queue.remove_topic(topic)),
+            Self::Redis(queue) => queue.remove_topic(topic).await,
         }
     }
 }

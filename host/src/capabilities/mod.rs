@@ -9,6 +9,7 @@ mod cache;
 mod guards;
 mod ids;
 mod password;
+mod peers;
 mod push;
 mod services;
 mod sql;
@@ -25,8 +26,9 @@ use crate::config::{FunctionSettings, Settings};
 use backends::aside::Aside;
 use backends::{Cache, Fault, Metadata, Queue, Sql};
 
-pub use ids::Ids;
+pub use ids::{Ids, Loan, NoWorker, WORKERS, now_ms};
 pub use password::Passwords;
+pub use peers::Peers;
 pub use push::{Audience, Push, Recipient};
 pub use telemetry::Meter;
 
@@ -37,7 +39,11 @@ pub(crate) mod bindings {
         clippy::allow_attributes,
         reason = "generated from WIT, where the documentation is"
     )]
-    wasmtime::component::bindgen!({ path: "../wit/host", world: "capabilities" });
+    wasmtime::component::bindgen!({
+        path: "../wit/host",
+        world: "capabilities",
+        imports: { "mpim:host/ids": trappable },
+    });
 }
 use bindings::mpim::host as wit;
 
@@ -59,10 +65,21 @@ pub struct Node {
     pub metadata: Metadata,
     /// Queues; among them those of the gateways.
     pub queue: Queue,
+    /// The other nodes, as far as this one knows them.
+    pub peers: Peers,
     /// Unique ids.
     pub ids: Ids,
     /// Argon2id.
     pub passwords: Passwords,
+}
+
+impl Node {
+    /// Writes the gauges of the connections to servers.
+    pub fn measure(&self) {
+        self.sql.measure();
+        let links = [self.cache.link(), self.metadata.link(), self.queue.link()];
+        links.into_iter().flatten().for_each(|link| link.measure());
+    }
 }
 
 /// What one function has of its own.

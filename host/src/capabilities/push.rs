@@ -74,34 +74,56 @@ impl Push {
         format!("gateway/{node}")
     }
 
-    /// Puts it into the queue of each node that it is for.
+    /// Puts it into the queue of each node that it is for, all at once. A node whose queue does not take it is
+    /// noted as behind: it will be told that its clients may have missed something.
     pub async fn publish(self, node: &Node) -> Result<(), Fault> {
         let priority = match &self {
             Self::Notification { to, .. } => lane(to.priority),
             Self::Subscribe { .. } | Self::Unsubscribe { .. } => Priority::Urgent,
         };
         let payload = serde_json::to_vec(&self).map_err(|error| Fault::Invalid(error.to_string()))?;
-        match &self {
-            Self::Notification { to, .. } if !to.nodes.is_empty() => {
-                for name in &to.nodes {
-                    node.queue
-                        .publish(&Self::topic(name), priority, payload.clone())
-                        .await?;
-                }
-                Ok(())
-            }
-            // This node is the whole cluster.
-            _ => node
-                .queue
-                .publish(&Self::topic(&node.name), priority, payload)
-                .await
-                .map(|_| ()),
-        }
+        let alive = node.peers.alive();
+        let names = match &self {
+            Self::Notification { to, .. } if !to.nodes.is_empty() => to.nodes.as_slice(),
+            _ => &alive,
+        };
+        let publishing = names
+            .iter()
+            .map(|name| publish_to(node, name, priority, payload.clone()));
+        let outcomes = futures_util::future::join_all(publishing).await;
+        outcomes.into_iter().collect()
     }
 
     /// Reads what [`Self::publish`] wrote.
     pub fn decode(payload: &[u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(payload)
+    }
+}
+
+async fn publish_to(node: &Node, name: &str, priority: Priority, payload: Vec<u8>) -> Result<(), Fault> {
+    // Noted when it is dropped, so that a caller that is given up in between counts as a failure too.
+    let mut unsure = Unsure {
+        node,
+        name,
+        sure: false,
+    };
+    let outcome = node.queue.publish(&Push::topic(name), priority, payload).await;
+    unsure.sure = outcome.is_ok();
+    outcome.map(|_| ())
+}
+
+/// Notes a node as behind when it is dropped, unless it is sure that it is not.
+struct Unsure<'a> {
+    node: &'a Node,
+    name: &'a str,
+    sure: bool,
+}
+
+impl Drop for Unsure<'_> {
+    fn drop(&mut self) {
+        if !self.sure {
+            self.node.peers.note_behind(self.name);
+        }
     }
 }
 

@@ -7,8 +7,8 @@ use super::wit::{breaker, config, ids, rate_limit, subscriptions};
 use super::{Guest, Push};
 
 impl ids::Host for Guest {
-    fn next(&mut self) -> u64 {
-        self.node.ids.next()
+    fn next(&mut self) -> wasmtime::Result<u64> {
+        Ok(self.node.ids.next()?)
     }
 }
 

@@ -150,7 +150,7 @@ impl<T> Inbox<T> {
     ) -> usize {
         let track = self.tracks.entry(source).or_default();
         let fresh = track.page(entries, next, more, now, shown);
-        self.behind |= track.behind_since.is_some();
+        self.behind |= track.behind_since.is_some() || track.urgent;
         fresh
     }
 
@@ -172,6 +172,15 @@ impl<T> Inbox<T> {
         self.behind = !self.tracks.is_empty();
     }
 
+    /// Anything may have been missed on a connection that lives on: every sequence is pulled once more, after the
+    /// pulls that are under way.
+    pub(crate) fn doubt(&mut self) {
+        for track in self.tracks.values_mut() {
+            track.urgent = true;
+        }
+        self.behind = !self.tracks.is_empty();
+    }
+
     /// The next pull to make, if one is due; it counts as under way from then on. Ask until there is none.
     pub(crate) fn due(&mut self, now: Instant) -> Option<Pull> {
         if !self.behind {
@@ -187,7 +196,8 @@ impl<T> Inbox<T> {
                 since: track.place,
             });
         }
-        self.behind = self.tracks.values().any(|track| track.behind_since.is_some());
+        let behind = |track: &Track<T>| track.behind_since.is_some() || track.urgent;
+        self.behind = self.tracks.values().any(behind);
         None
     }
 }
@@ -436,6 +446,19 @@ mod tests {
                 since: Some(9)
             })
         );
+    }
+
+    #[test]
+    fn a_doubt_during_a_pull_pulls_once_more_after_it() {
+        let (mut inbox, now, mut shown) = (inbox(), Instant::now(), Vec::<u64>::new());
+        inbox.doubt();
+        assert!(inbox.due(now).is_some());
+        inbox.doubt();
+        assert_eq!(inbox.due(now), None, "one pull is under way");
+        inbox.page(INBOX, [], 0, false, now, &mut shown);
+        assert!(inbox.due(now).is_some());
+        inbox.page(INBOX, [], 0, false, now, &mut shown);
+        assert_eq!(inbox.due(now), None);
     }
 
     /// What the network does to the frames of a sequence.

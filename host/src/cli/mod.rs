@@ -75,7 +75,8 @@ pub(crate) enum ClientCommand {
 #[command(after_help = concat!(
     "Examples:\n",
     "  mpim up\n",
-    "  mpim up --listen 0.0.0.0:7080 --data /var/lib/mpim --app spin.toml\n\n",
+    "  mpim up --listen 0.0.0.0:7080 --data /var/lib/mpim --app spin.toml\n",
+    "  mpim up --mysql mysql://mpim@db.example/mpim --redis redis://cache.example\n\n",
     exit_codes!()
 ))]
 pub(crate) struct Up {
@@ -85,18 +86,41 @@ pub(crate) struct Up {
     /// Where the server keeps its files.
     #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA)]
     pub(crate) data: PathBuf,
+    /// The name of this node, unique in its cluster; one made at the first start when absent.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) node: Option<String>,
+    #[command(flatten)]
+    pub(crate) storage: Storage,
+}
+
+/// Where the server keeps what it has.
+#[derive(Debug, Args)]
+pub(crate) struct Storage {
     /// The manifest; the bundled application when absent.
     #[arg(long, value_name = "FILE")]
     pub(crate) app: Option<PathBuf>,
+    /// A MySQL or MariaDB database that nodes share, instead of the embedded store.
+    #[arg(long, value_name = "URL", env = "MPIM_MYSQL_URL", hide_env_values = true)]
+    pub(crate) mysql: Option<String>,
+    /// A Redis that nodes share, for cache, leases and queues, instead of this process.
+    #[arg(long, value_name = "URL", env = "MPIM_REDIS_URL", hide_env_values = true)]
+    pub(crate) redis: Option<String>,
 }
 
 /// Brings the database to the newest schema, and does nothing when it is there.
 #[derive(Debug, Args)]
-#[command(after_help = concat!("Example:\n  mpim migrate --data /var/lib/mpim\n\n", exit_codes!()))]
+#[command(after_help = concat!(
+    "Examples:\n",
+    "  mpim migrate --data /var/lib/mpim\n",
+    "  mpim migrate --mysql mysql://mpim@db.example/mpim\n\n",
+    exit_codes!()
+))]
 pub(crate) struct Migrate {
     /// Where the server keeps its files.
     #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA)]
     pub(crate) data: PathBuf,
+    #[command(flatten)]
+    pub(crate) storage: Storage,
 }
 
 /// Runs a client command; what went wrong is told on the standard error.
@@ -196,7 +220,7 @@ mod tests {
         let Command::Up(up) = cli.command else {
             return Err(clap::Error::new(clap::error::ErrorKind::InvalidSubcommand));
         };
-        assert_eq!((up.listen.port(), up.app), (7080, None));
+        assert_eq!((up.listen.port(), up.storage.app), (7080, None));
         Ok(())
     }
 

@@ -11,6 +11,9 @@ use serde_json::value::RawValue;
 
 use super::error::{Error, Refusal};
 
+/// The notification after which a device pulls as after a connect.
+pub(crate) const RESYNC: &str = "connection.resync";
+
 /// A 64-bit integer: a decimal string in JSON. Reading takes a number as well.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Int(pub(crate) u64);

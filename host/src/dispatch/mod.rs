@@ -15,7 +15,7 @@ use wasmtime::Trap;
 use wasmtime::component::Val;
 
 use crate::breakers::Breaker;
-use crate::capabilities::Node;
+use crate::capabilities::{NoWorker, Node};
 use crate::config::{MethodName, Settings, ms};
 use crate::deployments::{LoadError, Method, Version};
 use crate::docs::Docs;
@@ -226,6 +226,9 @@ fn failure(method: &Method, error: &wasmtime::Error) -> Fault {
     if error.is::<DeadlinePassed>() || error.downcast_ref::<Trap>() == Some(&Trap::Interrupt) {
         tracing::warn!(method = name, "a component ran past its deadline and was stopped");
         return Fault::DeadlineExceeded(name);
+    }
+    if let Some(error) = error.downcast_ref::<NoWorker>() {
+        return Fault::Unavailable(error.to_string());
     }
     tracing::error!(method = name, error = format!("{error:#}"), "a component failed");
     Fault::Trapped(name)

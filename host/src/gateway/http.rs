@@ -122,6 +122,11 @@ async fn upgrade(
         message: "the node has no room for another connection".to_owned(),
         retryable: true,
     })?;
+    let id = gateway.node.ids.next().map_err(|error| EdgeError {
+        code: "unavailable".to_owned(),
+        message: error.to_string(),
+        retryable: true,
+    })?;
     let identity = match bearer(&headers) {
         Some(token) => Some(gateway.lifecycle.verify(token).await?),
         None => None,
@@ -133,7 +138,7 @@ async fn upgrade(
         .write_buffer_size(settings.write_buffer_bytes)
         .max_message_size(settings.frame_max_bytes)
         .max_frame_size(settings.frame_max_bytes);
-    Ok(upgrade.on_upgrade(move |socket| Socket::new(gateway, socket, guard).run(identity)))
+    Ok(upgrade.on_upgrade(move |socket| Socket::new(gateway, socket, id, guard).run(identity)))
 }
 
 async fn describe(State(gateway): Shared) -> Response {

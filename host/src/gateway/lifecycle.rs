@@ -151,6 +151,11 @@ impl Lifecycle {
         for method in &self.opened {
             self.tell(method, connection).await?;
         }
+        self.topics(connection).await
+    }
+
+    /// The topics of a connection.
+    pub(super) async fn topics(&self, connection: &Connection) -> Result<Vec<String>, EdgeError> {
         let Some(method) = &self.topics else {
             return Ok(Vec::new());
         };

@@ -16,6 +16,7 @@ mod written;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
@@ -29,6 +30,7 @@ use crate::capabilities::{Node, Push};
 use crate::config::{GatewaySettings, ms};
 use crate::deployments::LoadError;
 use crate::dispatch::Dispatch;
+use crate::identity::Connection;
 use backends::Entry;
 
 /// The edge of this node.
@@ -43,6 +45,8 @@ pub struct Gateway {
     operator_token: String,
     sockets: Arc<Sockets>,
     draining: watch::Receiver<bool>,
+    /// Something may not have reached the connections of this node.
+    missed: Notify,
 }
 
 /// The means to end a gateway.
@@ -100,10 +104,16 @@ impl Drop for Guard {
 
 /// How many pushes are taken from the queue at once.
 const PUSHES_AT_ONCE: u32 = 256;
+/// How long a queue that cannot be read is left alone.
+const QUEUE_PAUSE: Duration = Duration::from_millis(200);
 /// How long one wait for pushes lasts; the queue wakes it earlier.
 const PUSH_WAIT_MS: u32 = 1_000;
+/// How many connections are told to catch up at once.
+const CATCH_UP_AT_ONCE: usize = 100;
+/// What the clients of a node are told when they may have missed something.
+const RESYNC: &str = "connection.resync";
 /// The consumer group of a gateway at the queue of its node.
-const GROUP: &str = "gateway";
+pub(crate) const GROUP: &str = "gateway";
 
 impl Gateway {
     /// A gateway over functions that are loaded. Fails when the manifest names methods that do not fit.
@@ -130,6 +140,7 @@ impl Gateway {
             settings,
             operator_token,
             draining,
+            missed: Notify::new(),
         };
         Ok((Arc::new(gateway), Drain { start }))
     }
@@ -149,6 +160,7 @@ impl Gateway {
     /// Hands what is in the queue of this node to its connections, until dropped.
     pub async fn fan_out(&self) {
         let topic = Push::topic(&self.node.name);
+        let mut failing = false;
         loop {
             match self
                 .node
@@ -157,16 +169,57 @@ impl Gateway {
                 .await
             {
                 Ok(entries) => {
+                    if std::mem::take(&mut failing) {
+                        tracing::info!("the queue of this node can be read again");
+                        self.note_missed();
+                    }
                     let ids: Vec<u64> = entries.iter().map(|entry| entry.id).collect();
                     entries.iter().for_each(|entry| self.push(entry));
+                    if ids.is_empty() {
+                        continue;
+                    }
                     if let Err(error) = self.node.queue.ack(&topic, GROUP, &ids).await {
                         tracing::warn!(%error, "pushes were not acknowledged and may come again");
                     }
                 }
                 Err(error) => {
-                    tracing::error!(%error, "the queue of this node cannot be read");
-                    tokio::time::sleep(ms(u64::from(PUSH_WAIT_MS))).await;
+                    metrics::counter!("mpim_gateway_unread_queue_total").increment(1);
+                    if !std::mem::replace(&mut failing, true) {
+                        tracing::error!(%error, "the queue of this node cannot be read");
+                    }
+                    tokio::time::sleep(QUEUE_PAUSE).await;
                 }
+            }
+        }
+    }
+
+    /// The connections of this node may have missed something: they are told to catch up, soon.
+    pub fn note_missed(&self) {
+        self.missed.notify_one();
+    }
+
+    /// Ends the routes to a node that is dead.
+    pub async fn sweep(&self, node: &str) {
+        self.lifecycle.sweep(node, &[]).await;
+    }
+
+    /// Tells clients to catch up whenever they may have missed something, spread over some time so that they do not
+    /// all come at once; until dropped.
+    pub async fn catch_up(&self, spread: Duration) {
+        loop {
+            self.missed.notified().await;
+            let connections = self.renew_once().await;
+            metrics::counter!("mpim_gateway_resyncs_total").increment(1);
+            let chunks = connections.chunks(CATCH_UP_AT_ONCE);
+            let pause = spread / u32::try_from(chunks.len().max(1)).unwrap_or(u32::MAX);
+            for chunk in chunks {
+                for connection in chunk {
+                    if let Ok(topics) = self.lifecycle.topics(connection).await {
+                        self.registry.subscribe_connection(connection.id, topics);
+                    }
+                    self.registry.tell(connection.id, RESYNC);
+                }
+                tokio::time::sleep(pause).await;
             }
         }
     }
@@ -192,17 +245,20 @@ impl Gateway {
     pub async fn renew(&self) {
         loop {
             tokio::time::sleep(ms(self.settings.renew_every_ms)).await;
-            let connections = self.registry.all();
-            let ended = self.lifecycle.renewed(&connections).await;
-            self.registry.close(&ended, &Close::new(code::KICKED, "session-ended"));
-            // One that went while it was renewed has a lease again: it is told once more that it is gone.
-            for gone in connections
-                .iter()
-                .filter(|connection| !self.registry.contains(connection.id))
-            {
-                self.lifecycle.closed(gone).await;
-            }
+            self.renew_once().await;
         }
+    }
+
+    /// Renews the leases of all connections, and gives those that live.
+    async fn renew_once(&self) -> Vec<Arc<Connection>> {
+        let mut connections = self.registry.all();
+        let ended = self.lifecycle.renewed(&connections).await;
+        self.registry.close(&ended, &Close::new(code::KICKED, "session-ended"));
+        // One that went while it was renewed has a lease again: it is told once more that it is gone.
+        for gone in connections.extract_if(.., |connection| !self.registry.contains(connection.id)) {
+            self.lifecycle.closed(&gone).await;
+        }
+        connections
     }
 
     /// Reports which notifications sockets took, in batches, until dropped.

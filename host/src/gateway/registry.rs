@@ -11,6 +11,9 @@ use crate::capabilities::Audience;
 use crate::identity::Connection;
 use crate::json;
 
+/// The lane of what the gateway itself has to say.
+const USUAL: u8 = 1;
+
 /// All logged-in connections of the node.
 #[derive(Debug, Default)]
 pub(super) struct Registry {
@@ -116,6 +119,14 @@ impl Registry {
         let inner = self.read();
         for entry in ids.iter().filter_map(|id| inner.connections.get(id)) {
             entry.outbox.close(close.clone());
+        }
+    }
+
+    /// Puts a notification without a body into the outbox of one connection.
+    pub(super) fn tell(&self, id: u64, method: &str) {
+        if let Some(entry) = self.read().connections.get(&id) {
+            let text = render(method, None, RawValue::NULL);
+            entry.outbox.push(Frame { text, track: None }, USUAL);
         }
     }
 

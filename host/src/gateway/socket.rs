@@ -56,14 +56,14 @@ enum Event {
 }
 
 impl Socket {
-    pub(super) fn new(gateway: Arc<Gateway>, socket: WebSocket, guard: Guard) -> Self {
+    pub(super) fn new(gateway: Arc<Gateway>, socket: WebSocket, id: u64, guard: Guard) -> Self {
         let settings = &gateway.settings;
         let bounds = Bounds {
             frames: settings.outbox_max_frames,
             bytes: settings.outbox_max_bytes,
         };
         Self {
-            id: gateway.node.ids.next(),
+            id,
             outbox: Arc::new(Outbox::new(bounds)),
             socket,
             connection: None,

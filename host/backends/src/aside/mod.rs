@@ -130,7 +130,7 @@ impl Aside {
         let mut looking = Looking::new(keys);
         let until = Instant::now() + ms(self.settings.wait_ms);
         loop {
-            let Ok(cached) = self.ask(cache.get_many(&looking.open_keys())).await else {
+            let Ok(cached) = self.ask(cache.current(&looking.open_keys())).await else {
                 return Ok(looking.failed());
             };
             looking.take(cached);
@@ -210,7 +210,8 @@ impl Aside {
             return looking.failed();
         };
         for ((place, ticket, claim), before) in claims.into_iter().zip(before) {
-            match before.as_deref().map(read) {
+            // A claim that was sent again, its answer being lost, is found to be there.
+            match before.filter(|before| *before != claim).as_deref().map(read) {
                 None => {
                     held.claimed(ticket, claim);
                     looking.set(place, Found::Load(ticket));

@@ -196,9 +196,10 @@ fn alive(entry: Option<moka::Entry<String, Kept>>) -> Option<Kept> {
         .filter(|kept| Instant::now() < kept.ends)
 }
 
+/// The number of a counter, written as this cache writes it.
 fn number(value: &[u8]) -> Result<i64, Fault> {
     std::str::from_utf8(value)
         .ok()
-        .and_then(|text| text.parse().ok())
+        .and_then(|text| text.parse().ok().filter(|number: &i64| number.to_string() == text))
         .ok_or_else(|| Fault::Invalid("the value of this key is no counter".to_owned()))
 }

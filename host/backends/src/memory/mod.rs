@@ -18,21 +18,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Fault;
+use super::{Fault, life_of};
 
 pub use self::cache::{Cache, Settings as CacheSettings};
 pub use self::metadata::{Metadata, Settings as MetadataSettings};
 pub use self::queue::{Queue, Settings as QueueSettings};
 
-/// Nothing here lives longer than this: a hundred years.
-const TTL_MAX_MS: u64 = 100 * 365 * 24 * 60 * 60 * 1000;
-
 /// When something ends that lives for `ttl_ms` from now.
 fn end_of(ttl_ms: u64) -> Result<Instant, Fault> {
-    if ttl_ms == 0 {
-        return Err(Fault::Invalid("a time to live of 0 is no life".to_owned()));
-    }
-    Ok(Instant::now() + Duration::from_millis(ttl_ms.min(TTL_MAX_MS)))
+    Ok(Instant::now() + Duration::from_millis(life_of(ttl_ms)?))
 }
 
 /// Takes a lock whose holder may have panicked: what it guards is whole between any two statements.

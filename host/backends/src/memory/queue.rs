@@ -110,6 +110,11 @@ impl Queue {
 
     /// Appends to a topic; the id of the entry.
     pub fn publish(&self, topic: &str, priority: Priority, payload: Vec<u8>) -> Result<u64, Fault> {
+        self.append(topic, 0, priority, payload)
+    }
+
+    /// Appends what has an id already; its id, which is another where that does not grow.
+    pub(crate) fn append(&self, topic: &str, id: u64, priority: Priority, payload: Vec<u8>) -> Result<u64, Fault> {
         self.fits(payload.len())?;
         if self.bytes.load(Ordering::Relaxed).saturating_add(payload.len()) > self.settings.bytes_max {
             self.sweep(&mut lock(&self.topics));
@@ -131,7 +136,7 @@ impl Queue {
                     self.settings.bytes_max
                 )));
             }
-            self.counted(&mut topic, |topic| topic.publish(priority, payload, now))
+            self.counted(&mut topic, |topic| topic.publish(id, priority, payload, now))
         };
         shared.arrived.notify_waiters();
         Ok(id)
@@ -142,9 +147,7 @@ impl Queue {
     pub async fn receive(&self, topic: &str, group: &str, max: u32, wait_ms: u32) -> Result<Vec<Entry>, Fault> {
         self.fits(group.len())?;
         let shared = self.topic(topic)?;
-        let max = usize::try_from(max)
-            .unwrap_or(usize::MAX)
-            .min(self.settings.receive_max.max(1));
+        let max = self.at_most(max);
         let until = Instant::now() + Duration::from_millis(u64::from(wait_ms));
         loop {
             let mut arrived = std::pin::pin!(shared.arrived.notified());
@@ -167,6 +170,34 @@ impl Queue {
         let Some(shared) = shared else { return 0 };
         let mut topic = lock(&shared.topic);
         self.counted(&mut topic, |topic| topic.ack(group, ids, Instant::now()))
+    }
+
+    /// Up to `max` entries that a group has not ended, also those that another consumer has open, at once.
+    pub fn drain(&self, topic: &str, group: &str, max: u32) -> Result<Vec<Entry>, Fault> {
+        self.fits(group.len())?;
+        let shared = self.topic(topic)?;
+        let mut topic = lock(&shared.topic);
+        topic.recall(group);
+        let (entries, _) = topic.take(group, self.at_most(max), &self.settings, Instant::now())?;
+        Ok(entries)
+    }
+
+    /// Up to `max` entries after an id that the topic keeps, oldest first; ended ones are not kept.
+    pub fn replay(&self, topic: &str, after: u64, max: u32) -> Vec<Entry> {
+        let shared = lock(&self.topics).by_name.get(topic).map(Arc::clone);
+        shared.map_or_else(Vec::new, |shared| lock(&shared.topic).after(after, self.at_most(max)))
+    }
+
+    /// Forgets a topic that keeps no entry; whether it is gone.
+    pub fn remove_topic(&self, topic: &str) -> bool {
+        let mut topics = lock(&self.topics);
+        // Others hold it only while they use it, and they get it under the lock that is held here.
+        let is_free = |shared: &Arc<Shared>| Arc::strong_count(shared) == 1 && lock(&shared.topic).len() == 0;
+        if topics.by_name.get(topic).is_some_and(|shared| !is_free(shared)) {
+            return false;
+        }
+        topics.by_name.remove(topic);
+        true
     }
 
     /// Entries that a topic keeps.
@@ -222,6 +253,12 @@ impl Queue {
             self.bytes.fetch_sub(before - after, Ordering::Relaxed);
         }
         answer
+    }
+
+    fn at_most(&self, max: u32) -> usize {
+        usize::try_from(max)
+            .unwrap_or(usize::MAX)
+            .min(self.settings.receive_max.max(1))
     }
 
     fn fits(&self, bytes: usize) -> Result<(), Fault> {

@@ -4,6 +4,7 @@
 //! group begins with all that is kept.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -55,9 +56,9 @@ impl Topic {
         self.entries.is_empty() && self.groups.is_empty()
     }
 
-    /// Appends an entry.
-    pub(super) fn publish(&mut self, priority: Priority, payload: Vec<u8>, now: Instant) -> u64 {
-        self.last_id += 1;
+    /// Appends an entry, by the id `at_least` or, where that does not grow, the next one.
+    pub(super) fn publish(&mut self, at_least: u64, priority: Priority, payload: Vec<u8>, now: Instant) -> u64 {
+        self.last_id = self.last_id.saturating_add(1).max(at_least);
         let id = self.last_id;
         self.bytes += payload.len();
         let owed = self.groups.len();
@@ -115,6 +116,28 @@ impl Topic {
             });
         }
         Ok((taken, group.due.first().map(|(due, _)| *due)))
+    }
+
+    /// Lets all that a group has open wait again, whoever has it.
+    pub(super) fn recall(&mut self, name: &str) {
+        let entries = &self.entries;
+        if let Some(group) = self.groups.get_mut(name)
+            && let Some((last, _)) = group.due.last().copied()
+        {
+            group.give_again(entries, last);
+        }
+    }
+
+    /// Entries that are kept, after an id.
+    pub(super) fn after(&self, id: u64, max: usize) -> Vec<Entry> {
+        let after = (Bound::Excluded(id), Bound::Unbounded);
+        let kept = self.entries.range(after).take(max);
+        kept.map(|(id, kept)| Entry {
+            id: *id,
+            priority: kept.priority,
+            payload: kept.payload.to_vec(),
+        })
+        .collect()
     }
 
     /// Ends entries for a group; how many were open.

@@ -6,8 +6,8 @@ use super::session::Session;
 use crate::cli::cursor::{Fed, Source};
 use crate::cli::text::clock;
 use crate::cli::wire::{
-    self, ContactChange, Frame, GroupChange, GroupPage, InboxPage, Kick, Message, Notice, PresenceChange, Recall,
-    StateChange, Waiting,
+    self, ContactChange, Frame, GroupChange, GroupPage, InboxPage, Kick, Message, Notice, PresenceChange, RESYNC,
+    Recall, StateChange, Waiting,
 };
 use crate::cli::{Exit, Failure};
 
@@ -74,6 +74,10 @@ impl Session {
             "pending" => {
                 let head = params.read::<Notice<Waiting>>()?.cursor.unwrap_or_default();
                 self.inbox.reaches(Source::Inbox, head.0, Instant::now());
+                Ok(())
+            }
+            RESYNC => {
+                self.inbox.doubt();
                 Ok(())
             }
             "group" => self.tell_group(&params.read::<Notice<GroupChange<'_>>>()?.body),

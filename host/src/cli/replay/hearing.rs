@@ -9,7 +9,7 @@ use super::member::{Arrival, Asked, BACKOFF_FIRST, BACKOFF_MOST, Member};
 use super::play::{Circle, Slot};
 use crate::cli::cursor::{Fed, Pull, Source};
 use crate::cli::error::{Error, Refusal};
-use crate::cli::wire::{self, Frame, GroupPage, InboxPage, Int, Message, Notice, Receipt, Waiting};
+use crate::cli::wire::{self, Frame, GroupPage, InboxPage, Int, Message, Notice, RESYNC, Receipt, Waiting};
 
 impl Member {
     /// Takes a frame.
@@ -28,7 +28,12 @@ impl Member {
                     .reaches(Source::Inbox, notice.cursor.unwrap_or_default().0, now);
                 Ok(())
             }
-            Frame::Notification { .. } => Ok(()),
+            Frame::Notification { name, .. } => {
+                if name == RESYNC {
+                    self.inbox.doubt();
+                }
+                Ok(())
+            }
             Frame::Answer { id, result } => {
                 let Some(asked) = self.asked.remove(&id) else {
                     return Ok(());

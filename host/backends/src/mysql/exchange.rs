@@ -1,0 +1,172 @@
+//! What goes over one connection: a query and its rows, or a transaction and its outcomes.
+//!
+//! Knows neither pools nor repeats. A future of this module that is dropped leaves its connection in the middle of
+//! something: whoever calls it must not use the connection again then.
+
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, QueryResult, TextProtocol};
+
+use super::error::{Failure, from_commit};
+use super::gate::Kind;
+use super::link::Link;
+use super::script::{Mark, Script};
+use super::settings::Settings;
+use super::value;
+use crate::sql::{Error, Outcome, Row, Value};
+
+/// What one job may still return.
+#[derive(Debug)]
+struct Budget {
+    rows: usize,
+    bytes: usize,
+}
+
+impl Budget {
+    fn of(settings: &Settings) -> Self {
+        Self {
+            rows: settings.rows_max,
+            bytes: settings.result_bytes_max,
+        }
+    }
+
+    fn spend_row(&mut self) -> Result<(), Failure> {
+        self.rows = self.rows.checked_sub(1).ok_or_else(|| too_much("rows"))?;
+        Ok(())
+    }
+
+    fn spend(&mut self, value: &Value) -> Result<(), Failure> {
+        let length = match value {
+            Value::Text(text) => text.len(),
+            Value::Blob(bytes) => bytes.len(),
+            _ => 0,
+        };
+        let bytes = length + size_of::<Value>();
+        self.bytes = self.bytes.checked_sub(bytes).ok_or_else(|| too_much("bytes"))?;
+        Ok(())
+    }
+}
+
+fn too_much(what: &str) -> Failure {
+    Failure::halfway(Error::Overloaded(format!("the result has too many {what}")))
+}
+
+/// The rows of one statement.
+pub(super) async fn query(link: &mut Link, sql: &str, settings: &Settings) -> Result<Vec<Row>, Failure> {
+    fits(link, sql.len())?;
+    let conn = link.conn()?;
+    let mut answers = conn.query_iter(sql).await?;
+    let mark = Mark {
+        kind: Kind::Read,
+        at_least: 0,
+    };
+    Ok(answer(&mut answers, mark, &mut Budget::of(settings)).await?.rows)
+}
+
+/// All statements of a batch in one transaction, committed when this returns, or nothing of them.
+pub(super) async fn transaction(
+    link: &mut Link,
+    script: &Script,
+    settings: &Settings,
+) -> Result<Vec<Outcome>, Failure> {
+    fits(link, script.longest())?;
+    let conn = link.conn()?;
+    let outcomes = match perform(conn, script, settings).await {
+        Ok(outcomes) => outcomes,
+        Err(failure) if !failure.whole => return Err(failure),
+        Err(failure) => {
+            let undone = undo(conn).await.is_ok();
+            return Err(Failure {
+                whole: undone,
+                ..failure
+            });
+        }
+    };
+    // From here on it may be kept; before, a lost connection undoes everything.
+    conn.query_drop("COMMIT").await.map_err(|error| from_commit(&error))?;
+    Ok(outcomes)
+}
+
+/// Whether the server takes a text of this length. One that it does not take would cost the connection.
+fn fits(link: &Link, length: usize) -> Result<(), Failure> {
+    // The length goes with a byte that says what it is.
+    if length < link.text_max {
+        return Ok(());
+    }
+    let most = link.text_max;
+    Err(Failure::of_request(Error::Invalid(format!(
+        "the server takes statements of less than {most} bytes"
+    ))))
+}
+
+async fn perform(conn: &mut Conn, script: &Script, settings: &Settings) -> Result<Vec<Outcome>, Failure> {
+    let mut budget = Budget::of(settings);
+    let mut outcomes = Vec::new();
+    for (index, text) in script.texts.iter().enumerate() {
+        let mut answers = conn.query_iter(text.sql.as_str()).await?;
+        if index == 0 {
+            // The transaction has begun.
+            answers.next().await?;
+        }
+        for mark in &text.marks {
+            let outcome = answer(&mut answers, *mark, &mut budget).await?;
+            let reached = outcome.affected.max(outcome.rows.len() as u64);
+            if reached < u64::from(mark.at_least) {
+                let step = u32::try_from(outcomes.len()).unwrap_or(u32::MAX);
+                return Err(Failure::of_request(Error::Unmet(step)));
+            }
+            outcomes.push(outcome);
+        }
+    }
+    Ok(outcomes)
+}
+
+/// What one statement of several did. Reads to the end of its answer, and no further than the head of the next.
+async fn answer(
+    answers: &mut QueryResult<'_, '_, TextProtocol>,
+    mark: Mark,
+    budget: &mut Budget,
+) -> Result<Outcome, Failure> {
+    let Some(columns) = answers.columns() else {
+        // The statement failed, or the server said less than it was asked.
+        answers.next().await?;
+        return Err(Failure::halfway(Error::Unavailable(
+            "the server gave no answer to a statement".to_owned(),
+        )));
+    };
+    if columns.is_empty() {
+        // The next answer overwrites the count.
+        let affected = if mark.kind == Kind::Write {
+            answers.affected_rows()
+        } else {
+            0
+        };
+        answers.next().await?;
+        return Ok(Outcome {
+            affected,
+            rows: Vec::new(),
+        });
+    }
+    let mut rows = Vec::new();
+    while let Some(found) = answers.next().await? {
+        budget.spend_row()?;
+        let mut row = Row::with_capacity(columns.len());
+        for (column, found) in columns.iter().zip(found.unwrap()) {
+            let value = value::read(column, found).map_err(Failure::halfway)?;
+            budget.spend(&value)?;
+            row.push(value);
+        }
+        rows.push(row);
+    }
+    Ok(Outcome { affected: 0, rows })
+}
+
+/// Ends a transaction that shall not be kept.
+async fn undo(conn: &mut Conn) -> mysql_async::Result<()> {
+    // Answers to the statements after the one that failed or fell short; none of them matters, nor how the last failed.
+    let rest = QueryResult::<TextProtocol>::new(&mut *conn);
+    match rest.drop_result().await {
+        Ok(()) | Err(mysql_async::Error::Server(_)) => {}
+        Err(error) => return Err(error),
+    }
+    conn.query_drop("ROLLBACK").await
+}

@@ -1,0 +1,175 @@
+//! The text that a query or a batch becomes.
+//!
+//! A batch is one text with all its statements, their values written into them: one way to the server and back for
+//! all of them and one for the COMMIT, rather than one for each, while the rows that it locks are locked. What is
+//! longer than [`TEXT_BYTES`] goes in several texts.
+
+use super::gate::{self, Kind};
+use super::settings::Settings;
+use super::value;
+use crate::sql::{Error, Step, Value};
+
+/// A text is sent when it has so many bytes.
+const TEXT_BYTES: usize = 256 * 1024;
+
+/// A batch, ready to be sent.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Script {
+    pub(super) texts: Vec<Text>,
+}
+
+/// Some statements that are sent together; the first text begins with one that begins the transaction.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Text {
+    pub(super) sql: String,
+    pub(super) marks: Vec<Mark>,
+}
+
+/// What is to be known about a statement when it is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mark {
+    pub(super) kind: Kind,
+    pub(super) at_least: u32,
+}
+
+/// What begins the first text.
+const BEGIN: &str = "START TRANSACTION";
+
+impl Script {
+    /// Writes a batch, or says what is wrong with it.
+    pub(super) fn of(steps: &[Step], settings: &Settings) -> Result<Self, Error> {
+        let mut script = Self::default();
+        let mut text = Text {
+            sql: BEGIN.to_owned(),
+            marks: Vec::new(),
+        };
+        for step in steps {
+            if !text.sql.is_empty() {
+                text.sql.push(';');
+            }
+            let kind = write(&mut text.sql, &step.sql, &step.params, settings)?;
+            text.marks.push(Mark {
+                kind,
+                at_least: step.at_least,
+            });
+            if text.sql.len() >= TEXT_BYTES {
+                script.texts.push(std::mem::take(&mut text));
+            }
+        }
+        if !text.marks.is_empty() {
+            script.texts.push(text);
+        }
+        Ok(script)
+    }
+
+    /// The longest text, in bytes.
+    pub(super) fn longest(&self) -> usize {
+        self.texts.iter().map(|text| text.sql.len()).max().unwrap_or(0)
+    }
+}
+
+/// Writes a query, which must be without effect.
+pub(super) fn query(sql: &str, params: &[Value], settings: &Settings) -> Result<String, Error> {
+    let mut text = String::with_capacity(sql.len() + 64);
+    match write(&mut text, sql, params, settings)? {
+        Kind::Read => Ok(text),
+        Kind::Write => Err(Error::Invalid("a query must be a statement without effect".to_owned())),
+    }
+}
+
+/// Writes one statement with its values.
+fn write(text: &mut String, sql: &str, params: &[Value], settings: &Settings) -> Result<Kind, Error> {
+    let most = settings.statement_bytes_max;
+    if sql.len() > most {
+        return Err(Error::Invalid(format!("a statement has at most {most} bytes")));
+    }
+    let most = settings.result_bytes_max;
+    if params.iter().map(bytes).sum::<usize>() > most {
+        return Err(Error::Invalid(format!(
+            "the parameters of a statement have at most {most} bytes"
+        )));
+    }
+    let statement = gate::read(sql)?;
+    let expected = statement.places.len();
+    if params.len() != expected {
+        return Err(Error::Invalid(format!(
+            "the statement has {expected} parameters, {} are given",
+            params.len()
+        )));
+    }
+    let mut from = 0;
+    for (index, (place, param)) in statement.places.iter().zip(params).enumerate() {
+        text.push_str(statement.text.get(from..*place).unwrap_or_default());
+        value::write(text, index, param)?;
+        from = place + 1;
+    }
+    text.push_str(statement.text.get(from..).unwrap_or_default());
+    Ok(statement.kind)
+}
+
+fn bytes(value: &Value) -> usize {
+    match value {
+        Value::Text(text) => text.len(),
+        Value::Blob(bytes) => bytes.len(),
+        _ => 8,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(sql: &str, params: Vec<Value>) -> Step {
+        Step {
+            sql: sql.to_owned(),
+            params,
+            at_least: 1,
+        }
+    }
+
+    #[test]
+    fn a_batch_is_one_text() {
+        let steps = [
+            step(
+                "UPDATE t SET n = n - ? WHERE s = ?;",
+                vec![Value::Integer(-3), Value::Text("a'b".to_owned())],
+            ),
+            step("SELECT '?', n FROM t LIMIT ?", vec![Value::Integer(5)]),
+        ];
+        let script = Script::of(&steps, &Settings::default()).unwrap();
+        let [text] = script.texts.as_slice() else {
+            panic!("one text")
+        };
+        assert_eq!(
+            text.sql,
+            "START TRANSACTION;UPDATE t SET n = n -  (-3) WHERE s =  'a''b';SELECT '?', n FROM t LIMIT  5"
+        );
+        assert_eq!(
+            text.marks.iter().map(|mark| mark.kind).collect::<Vec<_>>(),
+            [Kind::Write, Kind::Read]
+        );
+    }
+
+    #[test]
+    fn what_is_too_long_goes_in_several_texts() {
+        let long = || {
+            step(
+                "INSERT INTO t VALUES (?)",
+                vec![Value::Text("x".repeat(TEXT_BYTES / 2))],
+            )
+        };
+        let script = Script::of(&[long(), long(), long()], &Settings::default()).unwrap();
+        let counts: Vec<_> = script.texts.iter().map(|text| text.marks.len()).collect();
+        assert_eq!(counts, [2, 1]);
+        assert!(script.texts[1].sql.starts_with("INSERT"));
+    }
+
+    #[test]
+    fn parameters_are_counted() {
+        let few = Script::of(&[step("SELECT ?, ?", vec![Value::Null])], &Settings::default());
+        assert_eq!(
+            few,
+            Err(Error::Invalid("the statement has 2 parameters, 1 are given".to_owned()))
+        );
+    }
+}

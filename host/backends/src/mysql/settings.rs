@@ -1,0 +1,74 @@
+//! What a store on MySQL may be told: where it is, how many connections, and every bound with its unit.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::pool;
+
+/// The settings of a store on MySQL or MariaDB.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Where the database is: `mysql://user:password@host:port/database`.
+    pub url: String,
+    /// The bounds of the pool of connections.
+    pub pool: pool::Settings,
+    /// How often a batch is repeated that the server undid for the sake of another: deadlocks, locks that were
+    /// waited for too long, conflicts of a cluster. Never past the deadline.
+    pub retries: u32,
+    /// How long a statement waits for a lock before its batch is undone and repeated, in seconds.
+    pub lock_wait_s: u32,
+    /// How long one query or one batch may run, in milliseconds; the deadline of a call may be shorter. The server
+    /// stops by itself a statement that runs for longer (MySQL: a reading one).
+    pub query_timeout_ms: u64,
+    /// Steps of one batch; one more is `invalid`.
+    pub steps_max: usize,
+    /// Rows that one query or one batch may return; one more is `overloaded`.
+    pub rows_max: usize,
+    /// Bytes that one query or one batch may return, and that the parameters of one statement may have.
+    pub result_bytes_max: usize,
+    /// Bytes of the text of one statement; one more is `invalid`.
+    pub statement_bytes_max: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            url: "mysql://root@127.0.0.1:3306/mpim".to_owned(),
+            pool: pool::Settings::default(),
+            retries: 5,
+            lock_wait_s: 2,
+            query_timeout_ms: 5000,
+            steps_max: 4096,
+            rows_max: 10_000,
+            result_bytes_max: 8 * 1024 * 1024,
+            statement_bytes_max: 64 * 1024,
+        }
+    }
+}
+
+impl Settings {
+    /// How long one job may run.
+    pub(super) fn query_timeout(&self) -> Duration {
+        Duration::from_millis(self.query_timeout_ms.max(1))
+    }
+}
+
+/// Without the URL, which may have a password in it.
+impl fmt::Debug for Settings {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Settings")
+            .field("pool", &self.pool)
+            .field("retries", &self.retries)
+            .field("lock_wait_s", &self.lock_wait_s)
+            .field("query_timeout_ms", &self.query_timeout_ms)
+            .field("steps_max", &self.steps_max)
+            .field("rows_max", &self.rows_max)
+            .field("result_bytes_max", &self.result_bytes_max)
+            .field("statement_bytes_max", &self.statement_bytes_max)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,199 @@
+//! The cache in Redis: one key an entry, freed by the server when its time is over.
+//!
+//! One round trip a call. A counter is decimal text like any other value, so that it can be read. What a server under
+//! pressure throws out, or loses with a restart, was allowed to vanish.
+
+use redis::Cmd;
+use serde::Deserialize;
+
+use super::gather::gather;
+use super::{Link, Script, Settings};
+use crate::{Exchange, Fault, life_of};
+
+/// Keys that one command asks for.
+const KEYS_PER_COMMAND: usize = 1_000;
+
+/// Adds, and gives the sum as text: a number of this language has no 64 bits. The time to live is set by who comes
+/// first; the clock stands still in here.
+const INCREMENT: &str = r"
+local sum = redis.pcall('INCRBY', KEYS[1], ARGV[1])
+if type(sum) == 'table' then
+    if string.find(sum.err, 'would overflow') then
+        return 'overflow'
+    elseif string.find(sum.err, 'not an integer') then
+        return 'no counter'
+    end
+    return sum
+end
+if redis.call('PTTL', KEYS[1]) < 0 then
+    redis.call('PEXPIRE', KEYS[1], ARGV[2])
+end
+return redis.call('GET', KEYS[1])
+";
+
+/// Replaces or deletes a value that is still the expected one.
+const EXCHANGE: &str = r"
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+    return 0
+end
+if ARGV[2] == 'keep' then
+    redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[4])
+else
+    redis.call('DEL', KEYS[1])
+end
+return 1
+";
+
+/// The bounds of a cache in Redis.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CacheSettings {
+    /// The servers.
+    pub server: Settings,
+    /// Bytes of one key with its value; one more is `invalid`.
+    pub entry_bytes_max: usize,
+}
+
+impl Default for CacheSettings {
+    fn default() -> Self {
+        Self {
+            server: Settings::default(),
+            entry_bytes_max: 1024 * 1024,
+        }
+    }
+}
+
+/// A cache that all nodes share.
+#[derive(Debug)]
+pub struct Cache {
+    link: Box<Link>,
+    increment: Script,
+    exchange: Script,
+    entry_bytes_max: usize,
+}
+
+impl Cache {
+    /// Begins to connect, without waiting for it. Fails if the settings cannot be. Must be called within a runtime.
+    pub fn new(settings: &CacheSettings) -> Result<Self, Fault> {
+        Ok(Self {
+            link: Box::new(Link::new("cache", &settings.server)?),
+            increment: Script::new(INCREMENT),
+            exchange: Script::new(EXCHANGE),
+            entry_bytes_max: settings.entry_bytes_max,
+        })
+    }
+
+    /// The way to its servers.
+    pub fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// The value of a key, where it is there and alive. May come from a replica that is a little behind.
+    pub async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Fault> {
+        self.link.read(Cmd::new().arg("GET").arg(self.link.key(key))).await
+    }
+
+    /// One answer a key, in the order asked. May come from replicas that are a little behind.
+    pub async fn get_many(&self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, Fault> {
+        let asked = keys.chunks(KEYS_PER_COMMAND).map(async |keys| {
+            let mut mget = redis::cmd("MGET");
+            for key in keys {
+                mget.arg(self.link.key(key));
+            }
+            let values: Vec<Option<Vec<u8>>> = self.link.read(&mget).await?;
+            Ok(values)
+        });
+        Ok(gather(asked).await?.into_iter().flatten().collect())
+    }
+
+    /// One answer a key, in the order asked, never from a replica: a key that was deleted is gone here.
+    pub async fn current(&self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, Fault> {
+        let asked = keys.chunks(KEYS_PER_COMMAND).map(async |keys| {
+            let mut mget = redis::cmd("MGET");
+            for key in keys {
+                mget.arg(self.link.key(key));
+            }
+            let values: Vec<Option<Vec<u8>>> = self.link.call(&mget).await?;
+            Ok(values)
+        });
+        Ok(gather(asked).await?.into_iter().flatten().collect())
+    }
+
+    /// Deletes keys, each of which may be absent.
+    pub async fn delete_many(&self, keys: &[String]) -> Result<(), Fault> {
+        gather(keys.iter().map(|key| self.delete(key))).await.map(|_| ())
+    }
+
+    /// Sets each key that is absent; for each, what was there and stays.
+    pub async fn claim(&self, entries: Vec<(String, Vec<u8>)>, ttl_ms: u64) -> Result<Vec<Option<Vec<u8>>>, Fault> {
+        let life_ms = life_of(ttl_ms)?;
+        let asked = entries.into_iter().map(async |(key, value)| {
+            self.fits(key.len() + value.len())?;
+            let mut set = redis::cmd("SET");
+            set.arg(self.link.key(&key)).arg(value);
+            self.link.call(set.arg("NX").arg("GET").arg("PX").arg(life_ms)).await
+        });
+        gather(asked).await
+    }
+
+    /// Makes each exchange whose key has the expected value; for each, whether it was made.
+    pub async fn exchange(&self, exchanges: Vec<Exchange>) -> Result<Vec<bool>, Fault> {
+        gather(exchanges.into_iter().map(|exchange| self.exchange_one(exchange))).await
+    }
+
+    async fn exchange_one(&self, exchange: Exchange) -> Result<bool, Fault> {
+        let life_ms = life_of(exchange.ttl_ms)?;
+        self.fits(exchange.key.len() + exchange.value.as_ref().map_or(0, Vec::len))?;
+        let what: &[u8] = if exchange.value.is_some() { b"keep" } else { b"delete" };
+        let args = [
+            exchange.expected,
+            what.to_vec(),
+            exchange.value.unwrap_or_default(),
+            life_ms.to_string().into_bytes(),
+        ];
+        let made: u8 = self
+            .link
+            .run(&self.exchange, &[self.link.key(&exchange.key)], &args)
+            .await?;
+        Ok(made > 0)
+    }
+
+    /// Sets or replaces a value for `ttl_ms` milliseconds.
+    pub async fn set(&self, key: &str, value: &[u8], ttl_ms: u64) -> Result<(), Fault> {
+        let life_ms = life_of(ttl_ms)?;
+        self.fits(key.len() + value.len())?;
+        let mut set = redis::cmd("SET");
+        set.arg(self.link.key(key)).arg(value).arg("PX").arg(life_ms);
+        self.link.call(&set).await
+    }
+
+    /// Deletes a key, which may be absent.
+    pub async fn delete(&self, key: &str) -> Result<(), Fault> {
+        let _deleted: u64 = self.link.call(Cmd::new().arg("DEL").arg(self.link.key(key))).await?;
+        Ok(())
+    }
+
+    /// Adds to a counter, at once for all callers of all nodes, and gives its new value.
+    pub async fn increment(&self, key: &str, by: i64, ttl_ms: u64) -> Result<i64, Fault> {
+        let life_ms = life_of(ttl_ms)?;
+        self.fits(key.len())?;
+        let args = [by.to_string(), life_ms.to_string()];
+        let sum: String = self.link.run(&self.increment, &[self.link.key(key)], &args).await?;
+        sum.parse().map_err(|_| {
+            Fault::Invalid(match sum.as_str() {
+                "overflow" => "the counter would overflow".to_owned(),
+                _ => "the value of this key is no counter".to_owned(),
+            })
+        })
+    }
+
+    fn fits(&self, bytes: usize) -> Result<(), Fault> {
+        if bytes > self.entry_bytes_max {
+            return Err(Fault::Invalid(format!(
+                "a key with its value has at most {} bytes",
+                self.entry_bytes_max
+            )));
+        }
+        Ok(())
+    }
+}

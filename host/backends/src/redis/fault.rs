@@ -1,0 +1,88 @@
+//! What a failure of Redis means to a caller, decided once.
+//!
+//! What the client library or the server says is passed on: neither repeats a password. The URL is never part of it.
+
+use redis::{ErrorKind, RedisError, ServerErrorKind};
+
+use crate::Fault;
+
+/// Whether this failure makes the connection itself doubtful.
+pub(super) fn is_of_connection(error: &RedisError) -> bool {
+    error.is_unrecoverable_error() || error.is_io_error()
+}
+
+/// Whether the server does not know a script.
+pub(super) fn is_missing_script(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
+}
+
+/// The fault that a failure is; `place` says whose server, and where.
+pub(super) fn of(error: &RedisError, place: &str) -> Fault {
+    if error.is_timeout() {
+        return Fault::Timeout(format!("{place}: no answer in time"));
+    }
+    let detail = error.detail().unwrap_or_default();
+    match error.kind() {
+        // A script meets the bound of memory in the middle: the code is then in its detail.
+        _ if error.code() == Some("OOM") || detail.contains("OOM command not allowed") => {
+            Fault::Overloaded(format!("{place}: its memory is full"))
+        }
+        ErrorKind::AuthenticationFailed | ErrorKind::Server(ServerErrorKind::NoPerm) => refused(error, place),
+        ErrorKind::Server(ServerErrorKind::BusyLoading) => unavailable(place, "it is loading its data"),
+        ErrorKind::Server(ServerErrorKind::ReadOnly) => unavailable(place, "it is a replica and takes no writes"),
+        ErrorKind::Server(ServerErrorKind::MasterDown) => unavailable(place, "its master is down"),
+        ErrorKind::Server(ServerErrorKind::ClusterDown) => unavailable(place, "the cluster is down"),
+        ErrorKind::Server(ServerErrorKind::TryAgain) => unavailable(place, "the key is on its way to another node"),
+        ErrorKind::Server(ServerErrorKind::Moved | ServerErrorKind::Ask) => unavailable(
+            place,
+            "the key is on another node: is this a cluster and not said to be one",
+        ),
+        ErrorKind::Extension => match error.code() {
+            Some("NOAUTH" | "WRONGPASS") => refused(error, place),
+            Some("WRONGTYPE") => unavailable(place, "a key holds another type: somebody else writes under the prefix"),
+            code => unavailable(place, &format!("{} {detail}", code.unwrap_or("error"))),
+        },
+        _ => unavailable(place, &error.to_string()),
+    }
+}
+
+fn refused(error: &RedisError, place: &str) -> Fault {
+    unavailable(place, &format!("user or password refused: {error}"))
+}
+
+fn unavailable(place: &str, what: &str) -> Fault {
+    Fault::Unavailable(format!("{place}: {}", what.trim_end()))
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::parse_redis_value;
+
+    use super::*;
+
+    fn fault(line: &str) -> Fault {
+        let value = parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap();
+        of(&value.extract_error().unwrap_err(), "redis")
+    }
+
+    #[test]
+    fn each_answer_of_a_server_has_its_fault() {
+        for line in [
+            "LOADING Redis is loading the dataset in memory",
+            "READONLY You can't write against a read only replica.",
+            "CLUSTERDOWN The cluster is down",
+            "MASTERDOWN Link with MASTER is down",
+            "TRYAGAIN Multiple keys request during rehashing of slot",
+            "NOAUTH Authentication required.",
+            "WRONGPASS invalid username-password pair or user is disabled.",
+            "WRONGTYPE Operation against a key holding the wrong kind of value",
+            "NOPERM this user has no permissions to run the 'get' command",
+            "MISCONF Redis is configured to save RDB snapshots",
+            "ERR unknown command",
+        ] {
+            assert!(matches!(fault(line), Fault::Unavailable(_)), "{line}");
+        }
+        let full = fault("OOM command not allowed when used memory > 'maxmemory'.");
+        assert!(matches!(full, Fault::Overloaded(_)));
+    }
+}

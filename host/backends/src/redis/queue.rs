@@ -1,0 +1,222 @@
+//! Queues in Redis: which of the two ways entries go, and how a cluster moves from one to the other.
+//!
+//! Streams keep entries until they are ended; Pub/Sub only calls out to who listens. A cluster moves between them in
+//! three steps, node by node: all write both and read the old way; all write both and read the new way; all write the
+//! new way only. What readers read is the authority: its failure is the publisher's. The other way is a favour, whose
+//! failures are counted. In the middle step a reader may be given again what it had the old way.
+
+use std::sync::Arc;
+
+use metrics::counter;
+use serde::Deserialize;
+
+use super::link::Link;
+use super::pubsub::PubSub;
+use super::settings::Settings;
+use super::streams::{Full, Streams};
+use crate::{Entry, Fault, Priority, memory};
+
+/// The way of entries through Redis.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Way {
+    /// Kept in streams, for groups of consumers of the whole cluster.
+    #[default]
+    Streams,
+    /// Called out to the nodes that listen, and lost where none does. Each node has every entry: a group is one of
+    /// its own.
+    PubSub,
+}
+
+/// The settings of the queues in Redis.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct QueueSettings {
+    /// The servers.
+    pub server: Settings,
+    /// The way that is received from.
+    pub read: Way,
+    /// The ways that are published to; `read` must be among them.
+    pub write: Vec<Way>,
+    /// Entries of one topic that are not ended; one more is `overloaded`.
+    pub per_topic_max: usize,
+    /// Groups of consumers of one topic; one more is `overloaded`.
+    pub groups_max: usize,
+    /// Bytes of one payload, and of the name of a topic or a group; one more is `invalid`.
+    pub payload_bytes_max: usize,
+    /// Entries that one `receive` gives.
+    pub receive_max: usize,
+    /// Bytes of payloads after which one `receive` gives no more entries, give or take 64 entries.
+    pub receive_bytes_max: usize,
+    /// When an entry that was not acknowledged is given again, in milliseconds, give or take an eighth.
+    pub redeliver_after_ms: u64,
+    /// How long a topic without groups keeps an entry, in milliseconds.
+    pub retain_ms: u64,
+    /// When a group that neither receives nor acknowledges is forgotten, in milliseconds.
+    pub group_idle_ms: u64,
+    /// About how many entries of a topic are kept for a replay after they ended; 0 keeps none.
+    pub replay_max: usize,
+    /// Entries of a topic that could not be decoded and are kept for an operator.
+    pub undecodable_max: usize,
+    /// When a topic that nobody uses vanishes, in milliseconds.
+    pub topic_idle_ms: u64,
+    /// Topics that this node listens to by Pub/Sub; one more is `overloaded`.
+    pub topics_max: usize,
+    /// Bytes that this node keeps of what it heard by Pub/Sub; more is dropped, and counted.
+    pub bytes_max: usize,
+}
+
+impl Default for QueueSettings {
+    fn default() -> Self {
+        let memory = memory::QueueSettings::default();
+        Self {
+            server: Settings::default(),
+            read: Way::Streams,
+            write: vec![Way::Streams],
+            per_topic_max: memory.per_topic_max,
+            groups_max: memory.groups_max,
+            payload_bytes_max: memory.payload_bytes_max,
+            receive_max: memory.receive_max,
+            receive_bytes_max: 4 * 1024 * 1024,
+            redeliver_after_ms: memory.redeliver_after_ms,
+            retain_ms: memory.retain_ms,
+            group_idle_ms: memory.group_idle_ms,
+            replay_max: 1024,
+            undecodable_max: 100,
+            topic_idle_ms: 24 * 60 * 60 * 1000,
+            topics_max: 64,
+            bytes_max: memory.bytes_max,
+        }
+    }
+}
+
+/// Queues in Redis.
+#[derive(Debug)]
+pub struct Queue {
+    link: Arc<Link>,
+    streams: Streams,
+    pubsub: PubSub,
+    read: Way,
+    /// The way that nobody reads, and that is written as a favour.
+    also: Option<Way>,
+    payload_bytes_max: usize,
+    receive_max: usize,
+}
+
+impl Queue {
+    /// Begins to connect, without waiting for it. `consumer` is the name of this node, which no other has. Fails if the
+    /// settings cannot be. Must be called within a runtime.
+    pub fn new(settings: &QueueSettings, consumer: &str) -> Result<Self, Fault> {
+        if !settings.write.contains(&settings.read) {
+            return Err(Fault::Invalid("queue: what is read must be written as well".to_owned()));
+        }
+        let link = Arc::new(Link::new("queue", &settings.server)?);
+        Ok(Self {
+            streams: Streams::new(Arc::clone(&link), settings, consumer),
+            pubsub: PubSub::new(Arc::clone(&link), settings)?,
+            link,
+            read: settings.read,
+            also: settings.write.iter().copied().find(|way| *way != settings.read),
+            payload_bytes_max: settings.payload_bytes_max,
+            receive_max: settings.receive_max.max(1),
+        })
+    }
+
+    /// The servers, for checks and measures.
+    pub fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// Appends to a topic; the id of the entry. One round trip.
+    pub async fn publish(&self, topic: &str, priority: Priority, payload: Vec<u8>) -> Result<u64, Fault> {
+        self.fits(payload.len().max(topic.len()))?;
+        let Some(also) = self.also else {
+            return self
+                .publish_by(self.read, topic, priority, &payload, Full::Refuses)
+                .await;
+        };
+        let (published, favour) = tokio::join!(
+            self.publish_by(self.read, topic, priority, &payload, Full::Refuses),
+            self.publish_by(also, topic, priority, &payload, Full::DropsOldest),
+        );
+        if let Err(fault) = favour {
+            counter!("mpim_queue_favours_failed_total").increment(1);
+            tracing::debug!(%fault, "an entry did not go the way that nobody reads here");
+        }
+        published
+    }
+
+    /// Up to `max` entries for a group; waits up to `wait_ms` milliseconds for the first. Whoever drops the future after
+    /// the server answered has what it gave given again later.
+    pub async fn receive(&self, topic: &str, group: &str, max: u32, wait_ms: u32) -> Result<Vec<Entry>, Fault> {
+        self.fits(topic.len().max(group.len()))?;
+        let max = self.at_most(max);
+        match self.read {
+            Way::Streams => self.streams.receive(topic, group, max, wait_ms).await,
+            Way::PubSub => self.pubsub.receive(topic, group, max, wait_ms).await,
+        }
+    }
+
+    /// Ends entries for a group; how many were open.
+    pub async fn ack(&self, topic: &str, group: &str, ids: &[u64]) -> Result<u32, Fault> {
+        match self.read {
+            Way::Streams => self.streams.ack(topic, group, ids).await,
+            Way::PubSub => Ok(self.pubsub.heard().ack(topic, group, ids)),
+        }
+    }
+
+    /// Up to `max` entries that a group has not ended, also those that another consumer has open, at once.
+    pub async fn drain(&self, topic: &str, group: &str, max: u32) -> Result<Vec<Entry>, Fault> {
+        self.fits(topic.len().max(group.len()))?;
+        let max = self.at_most(max);
+        match self.read {
+            Way::Streams => self.streams.drain(topic, group, max).await,
+            Way::PubSub => self.pubsub.heard().drain(topic, group, max),
+        }
+    }
+
+    /// Up to `max` entries after an id, open or ended, oldest first.
+    pub async fn replay(&self, topic: &str, after: u64, max: u32) -> Result<Vec<Entry>, Fault> {
+        let max = self.at_most(max);
+        match self.read {
+            Way::Streams => self.streams.replay(topic, after, max).await,
+            Way::PubSub => Ok(self.pubsub.heard().replay(topic, after, max)),
+        }
+    }
+
+    /// Forgets a topic that keeps no entry; whether it is gone.
+    pub async fn remove_topic(&self, topic: &str) -> Result<bool, Fault> {
+        match self.read {
+            Way::Streams => self.streams.remove_topic(topic).await,
+            Way::PubSub => Ok(self.pubsub.remove_topic(topic)),
+        }
+    }
+
+    async fn publish_by(
+        &self,
+        way: Way,
+        topic: &str,
+        priority: Priority,
+        payload: &[u8],
+        full: Full,
+    ) -> Result<u64, Fault> {
+        match way {
+            Way::Streams => self.streams.publish(topic, priority, payload, full).await,
+            Way::PubSub => self.pubsub.publish(topic, priority, payload).await,
+        }
+    }
+
+    fn at_most(&self, max: u32) -> u32 {
+        max.min(u32::try_from(self.receive_max).unwrap_or(u32::MAX))
+    }
+
+    fn fits(&self, bytes: usize) -> Result<(), Fault> {
+        if bytes > self.payload_bytes_max {
+            return Err(Fault::Invalid(format!(
+                "a payload has at most {} bytes",
+                self.payload_bytes_max
+            )));
+        }
+        Ok(())
+    }
+}

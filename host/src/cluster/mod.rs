@@ -1,0 +1,232 @@
+//! This node among others on the same storage: who is alive, what the dead leave behind, and what runs on one node
+//! at a time.
+//!
+//! A node is alive while its lease in the metadata store is; nothing else is asked. What a node finds out in this
+//! way, it acts on by the gateway: connections of a dead node are swept, the queue of a dead node is published
+//! anew to those that live, and whoever may have missed something is told to catch up. All of it may happen twice
+//! or late without harm: the store of messages is the truth, and everything here makes it heard sooner. Knows no
+//! message and no function.
+
+mod estate;
+mod workers;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use backends::{Fault, Lease};
+use tokio::time::{Instant, sleep};
+
+use crate::capabilities::Node;
+use crate::config::{ClusterSettings, ms};
+use crate::gateway::Gateway;
+
+pub use self::workers::{ClaimError, Worker};
+
+/// The nodes that are alive. No function has an empty name, so that none can reach these sets.
+const ALIVE: &str = "/cluster/alive";
+/// The nodes that were alive a while ago.
+const KNOWN: &str = "/cluster/known";
+/// The nodes that may have missed something.
+const BEHIND: &str = "/cluster/behind";
+/// For how long a node that may have missed something can be told so.
+const BEHIND_MS: u64 = 600_000;
+
+/// This node's place in the cluster.
+pub struct Member {
+    node: Arc<Node>,
+    /// What tells this node from another of the same name: the identity of its data folder.
+    identity: String,
+    settings: ClusterSettings,
+}
+
+/// What this node knows of the others, from beat to beat.
+#[derive(Debug, Default)]
+struct Watch {
+    /// Whether this node has had a lease, so that one that is new again was lost in between.
+    had_lease: bool,
+    /// When each other node was seen alive last.
+    seen: BTreeMap<String, Instant>,
+    /// Since when this node sees to what each dead one left.
+    dead: BTreeMap<String, Instant>,
+}
+
+impl Member {
+    /// Takes a worker number, which a node cannot serve without, and the node's name, unless the metadata store
+    /// cannot be reached: then it goes on without others, and joins them later.
+    pub async fn join(node: Arc<Node>, identity: String, settings: ClusterSettings) -> anyhow::Result<(Self, Worker)> {
+        anyhow::ensure!(
+            settings.lease_ms >= settings.heartbeat_ms.saturating_mul(2),
+            "cluster.lease_ms must be at least twice cluster.heartbeat_ms"
+        );
+        let worker = Worker::claim(node.clone(), identity.clone(), settings.clone()).await?;
+        let member = Self {
+            node,
+            identity,
+            settings,
+        };
+        member.claim_name().await?;
+        Ok((member, worker))
+    }
+
+    /// The name may still be held by a node that died a moment ago.
+    async fn claim_name(&self) -> anyhow::Result<()> {
+        let until = Instant::now() + ms(self.settings.lease_ms.saturating_mul(2));
+        loop {
+            match self.hold_name().await {
+                Ok(true) => return Ok(()),
+                Ok(false) if Instant::now() < until => sleep(ms(self.settings.heartbeat_ms) / 4).await,
+                Ok(false) => anyhow::bail!("another node of the cluster has the name {}", self.node.name),
+                Err(error @ Fault::Invalid(_)) => return Err(error).context("the metadata store refuses this node"),
+                Err(error) => {
+                    tracing::warn!(%error, "the metadata store cannot be reached, this node begins without it");
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    async fn hold_name(&self) -> Result<bool, Fault> {
+        let lock = format!("/cluster/name/{}", self.node.name);
+        let held = self
+            .node
+            .metadata
+            .lock(lock, self.identity.clone(), self.settings.lease_ms)
+            .await?;
+        Ok(held.is_some())
+    }
+
+    /// Says again and again that this node is alive, and acts on what it finds out of others, until dropped.
+    pub async fn live(&self, gateway: &Gateway) {
+        let mut watch = Watch::default();
+        let mut failures = 0_u32;
+        loop {
+            match self.beat(gateway, &mut watch).await {
+                Ok(()) => failures = 0,
+                Err(error) => {
+                    failures = failures.saturating_add(1);
+                    metrics::counter!("mpim_cluster_missed_beats_total").increment(1);
+                    if failures == 1 {
+                        tracing::warn!(%error, "this node cannot tell that it is alive");
+                    }
+                }
+            }
+            sleep(ms(self.settings.heartbeat_ms)).await;
+        }
+    }
+
+    async fn beat(&self, gateway: &Gateway, watch: &mut Watch) -> Result<(), Fault> {
+        let name = self.node.name.to_string();
+        if !self.hold_name().await? {
+            tracing::error!(node = name, "another node of the cluster has the name of this one");
+        }
+        let lease = |set: &str, member: &str, ttl_ms| Lease {
+            set: set.to_owned(),
+            member: member.to_owned(),
+            ttl_ms,
+        };
+        let mut leases = vec![
+            lease(ALIVE, &name, self.settings.lease_ms),
+            lease(KNOWN, &name, self.settings.lease_ms.saturating_mul(10).max(3_600_000)),
+        ];
+        let behind = self.node.peers.take_behind();
+        leases.extend(behind.iter().map(|name| lease(BEHIND, name, BEHIND_MS)));
+        let put = self.node.metadata.put(leases).await;
+        if put.is_err() {
+            behind.iter().for_each(|name| self.node.peers.note_behind(name));
+        }
+        let lost_lease = put?.first() == Some(&true) && watch.had_lease;
+        watch.had_lease = true;
+
+        let sets = [ALIVE, KNOWN, BEHIND].map(str::to_owned);
+        let mut found = self.node.metadata.members(&sets).await?.into_iter();
+        let [alive, known, behind] = std::array::from_fn(|_| found.next().unwrap_or_default());
+        let is_behind = behind.contains(&name);
+        if is_behind {
+            self.node.metadata.remove(BEHIND, &name).await?;
+        }
+        self.tell_peers(&alive, watch);
+        if lost_lease || is_behind {
+            tracing::warn!(lost_lease, "this node may have missed something, its clients catch up");
+            gateway.note_missed();
+        }
+        self.settle_estates(gateway, &alive, known, watch).await
+    }
+
+    /// A node whose lease went this very moment, perhaps with all others, is still told what there is to tell.
+    fn tell_peers(&self, alive: &[String], watch: &mut Watch) {
+        let now = Instant::now();
+        for name in alive {
+            watch.seen.insert(name.clone(), now);
+        }
+        let patience = ms(self.settings.lease_ms);
+        watch
+            .seen
+            .retain(|name, seen| now.duration_since(*seen) < patience || **name == *self.node.name);
+        let mut peers: Vec<String> = watch.seen.keys().cloned().collect();
+        if !peers.iter().any(|name| **name == *self.node.name) {
+            peers.push(self.node.name.to_string());
+        }
+        metrics::gauge!("mpim_cluster_nodes").set(u32::try_from(peers.len()).unwrap_or(u32::MAX));
+        self.node.peers.set_alive(peers);
+    }
+
+    /// What dead nodes leave behind is seen to by one node at a time.
+    async fn settle_estates(
+        &self,
+        gateway: &Gateway,
+        alive: &[String],
+        known: Vec<String>,
+        watch: &mut Watch,
+    ) -> Result<(), Fault> {
+        let is_dead = |name: &String| !alive.contains(name) && !watch.seen.contains_key(name);
+        let dead: Vec<String> = known.into_iter().filter(is_dead).collect();
+        watch.dead.retain(|name, _| dead.contains(name));
+        if dead.is_empty() || !self.takes_turn("estates", self.settings.lease_ms).await? {
+            return Ok(());
+        }
+        for name in dead {
+            let since = *watch.dead.entry(name.clone()).or_insert_with(Instant::now);
+            estate::settle(&self.node, gateway, &name).await?;
+            if since.elapsed() > ms(self.settings.look_after_ms) {
+                estate::forget(&self.node, &name).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it is this node that does what one node at a time has to do, for so long.
+    async fn takes_turn(&self, work: &str, ttl_ms: u64) -> Result<bool, Fault> {
+        let lock = format!("/cluster/turn/{work}");
+        let taken = self.node.metadata.lock(lock, self.identity.clone(), ttl_ms).await?;
+        Ok(taken.is_some())
+    }
+
+    /// Whether a timer runs on this node now. It runs on one node at a time, and on none while the nodes cannot agree.
+    pub async fn runs_timer(&self, timer: &str, every: Duration) -> bool {
+        let every_ms = u64::try_from(every.as_millis()).unwrap_or(u64::MAX);
+        let ttl_ms = every_ms.saturating_mul(3).max(self.settings.lease_ms);
+        match self.takes_turn(timer, ttl_ms).await {
+            Ok(turn) => turn,
+            Err(error) => {
+                metrics::counter!("mpim_timer_skipped_total", "timer" => timer.to_owned()).increment(1);
+                tracing::debug!(%error, timer, "a timer does not run while the nodes cannot agree");
+                false
+            }
+        }
+    }
+
+    /// Leaves: others need not wait for the lease to end.
+    pub async fn leave(&self) {
+        let name = &self.node.name;
+        let left = async {
+            self.node.metadata.remove(ALIVE, name).await?;
+            let lock = format!("/cluster/name/{name}");
+            self.node.metadata.unlock(&lock, &self.identity).await
+        };
+        if let Err(error) = left.await {
+            tracing::debug!(%error, "the lease of this node ends by itself");
+        }
+    }
+}

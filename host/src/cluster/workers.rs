@@ -1,0 +1,278 @@
+//! The worker number of this node: a row of the store, so that it outlives whatever is emptied or restarted.
+//!
+//! A data folder keeps its number over restarts. A number is given to another folder only when its owner has been
+//! silent for so long that it is certainly gone; should it come back all the same, it finds the row taken and asks
+//! for another number. What an id may carry at most is written down before it is given.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use backends::Sql;
+use backends::sql::{Error, Row, Value};
+use tokio::time::sleep;
+
+use crate::capabilities::{Loan, Node, WORKERS, now_ms};
+use crate::config::{ClusterSettings, ms};
+
+/// The worker number that this node has.
+pub struct Worker {
+    node: Arc<Node>,
+    owner: String,
+    settings: ClusterSettings,
+    number: u16,
+}
+
+/// Why there is no worker number.
+#[derive(Debug, thiserror::Error)]
+pub enum ClaimError {
+    /// The store did not answer as it must.
+    #[error("the worker number of this node cannot be had: {0}")]
+    Store(#[from] Error),
+    /// All are taken.
+    #[error("all {WORKERS} worker numbers are taken by nodes that were alive a short while ago")]
+    Exhausted,
+    /// Others were always faster.
+    #[error("the worker numbers are contended")]
+    Contended,
+}
+
+/// How often a claim that another was faster at is tried again.
+const ROUNDS: usize = 64;
+/// How often a number is confirmed within its lease.
+const CONFIRMATIONS: u32 = 6;
+/// How long one statement may take.
+const STATEMENT: Duration = Duration::from_secs(5);
+
+/// A row of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Taken {
+    number: u16,
+    mine: bool,
+    beat: i64,
+    seen_at: u64,
+    until_ms: u64,
+}
+
+/// How a number can be had.
+#[derive(Debug, PartialEq, Eq)]
+enum Way {
+    /// Nobody had it before.
+    Fresh(u16),
+    /// It is, or was, somebody's.
+    From(Taken),
+}
+
+impl Worker {
+    /// Takes a number for an owner, and lends it to the ids of the node.
+    pub(super) async fn claim(node: Arc<Node>, owner: String, settings: ClusterSettings) -> Result<Self, ClaimError> {
+        let mut worker = Self {
+            node,
+            owner,
+            settings,
+            number: 0,
+        };
+        worker.claim_number().await?;
+        Ok(worker)
+    }
+
+    /// Confirms the number again and again, until dropped.
+    pub async fn keep(&mut self) {
+        loop {
+            sleep(ms(self.settings.worker_lease_ms) / CONFIRMATIONS).await;
+            if let Err(error) = self.confirm().await {
+                tracing::warn!(%error, "the worker number of this node is not confirmed");
+            }
+        }
+    }
+
+    async fn claim_number(&mut self) -> Result<(), ClaimError> {
+        for _ in 0..ROUNDS {
+            let (asked, now) = (Instant::now(), now_ms());
+            let rows = read(&self.node.sql, &self.owner).await?;
+            let way = choose(&rows, now, self.settings.worker_quarantine_ms).ok_or(ClaimError::Exhausted)?;
+            let until_ms = self.horizon(now.max(way.after_ms()));
+            if let Some(number) = take(&self.node.sql, &self.owner, &way, now, until_ms).await? {
+                self.node.ids.lend(Loan {
+                    worker: number,
+                    after_ms: way.after_ms(),
+                    until_ms,
+                    ends: asked + ms(self.settings.worker_lease_ms),
+                });
+                tracing::info!(worker = number, "this node has its worker number");
+                self.number = number;
+                return Ok(());
+            }
+        }
+        Err(ClaimError::Contended)
+    }
+
+    async fn confirm(&mut self) -> Result<(), ClaimError> {
+        let (asked, now) = (Instant::now(), now_ms());
+        let until_ms = self.horizon(now.max(self.node.ids.last_ms()));
+        let confirm = "UPDATE workers SET beat = beat + 1, seen_at = ?, until_ms = ? WHERE id = ? AND owner = ?";
+        let params = vec![time(now), time(until_ms), number(self.number), text(&self.owner)];
+        let confirmed = self
+            .node
+            .sql
+            .execute(confirm.to_owned(), params, asked + STATEMENT)
+            .await?;
+        if confirmed == 0 {
+            tracing::error!("another node has taken the worker number of this one");
+            return self.claim_number().await;
+        }
+        self.node
+            .ids
+            .extend(until_ms, asked + ms(self.settings.worker_lease_ms));
+        Ok(())
+    }
+
+    /// How far ids may run ahead: twice the lease, so that a clock that goes on finds room until the next
+    /// confirmation.
+    fn horizon(&self, from_ms: u64) -> u64 {
+        from_ms.saturating_add(self.settings.worker_lease_ms.saturating_mul(2))
+    }
+}
+
+impl Way {
+    /// No id of the number may carry a millisecond up to this one.
+    fn after_ms(&self) -> u64 {
+        match self {
+            Self::Fresh(_) => 0,
+            Self::From(taken) => taken.until_ms,
+        }
+    }
+}
+
+/// One's own number first, then one that nobody had, then the one whose owner has been silent for longest.
+fn choose(rows: &[Taken], now_ms: u64, quarantine_ms: u64) -> Option<Way> {
+    if let Some(own) = rows.iter().find(|taken| taken.mine) {
+        return Some(Way::From(*own));
+    }
+    let fresh = (0..WORKERS).find(|number| !rows.iter().any(|taken| taken.number == *number));
+    if let Some(number) = fresh {
+        return Some(Way::Fresh(number));
+    }
+    let silent = rows
+        .iter()
+        .filter(|taken| taken.seen_at.saturating_add(quarantine_ms) < now_ms);
+    silent.min_by_key(|taken| taken.seen_at).copied().map(Way::From)
+}
+
+async fn read(sql: &Sql, owner: &str) -> Result<Vec<Taken>, Error> {
+    let rows = sql
+        .query(
+            "SELECT id, owner, beat, seen_at, until_ms FROM workers ORDER BY id".to_owned(),
+            Vec::new(),
+            Instant::now() + STATEMENT,
+        )
+        .await?;
+    let unreadable = || Error::Invalid("a row of the worker numbers cannot be read".to_owned());
+    rows.iter()
+        .map(|row| taken(row, owner).ok_or_else(unreadable))
+        .collect()
+}
+
+fn taken(row: &Row, owner: &str) -> Option<Taken> {
+    let [
+        Value::Integer(id),
+        Value::Text(of),
+        Value::Integer(beat),
+        Value::Integer(seen_at),
+        Value::Integer(until_ms),
+    ] = row.as_slice()
+    else {
+        return None;
+    };
+    Some(Taken {
+        number: u16::try_from(*id).ok()?,
+        mine: of == owner,
+        beat: *beat,
+        seen_at: u64::try_from(*seen_at).ok()?,
+        until_ms: u64::try_from(*until_ms).ok()?,
+    })
+}
+
+/// Gives the number, or none when another was faster.
+async fn take(sql: &Sql, owner: &str, way: &Way, now_ms: u64, until_ms: u64) -> Result<Option<u16>, Error> {
+    let deadline = Instant::now() + STATEMENT;
+    match way {
+        Way::Fresh(fresh) => {
+            let inserted = sql
+                .execute(
+                    "INSERT INTO workers (id, owner, beat, seen_at, until_ms) VALUES (?, ?, 0, ?, ?)".to_owned(),
+                    vec![number(*fresh), text(owner), time(now_ms), time(until_ms)],
+                    deadline,
+                )
+                .await;
+            match inserted {
+                Ok(_) => Ok(Some(*fresh)),
+                Err(Error::UniqueViolation(_)) => Ok(None),
+                Err(error) => Err(error),
+            }
+        }
+        Way::From(taken) => {
+            let moved = sql
+                .execute(
+                    "UPDATE workers SET owner = ?, beat = beat + 1, seen_at = ?, until_ms = ? WHERE id = ? AND beat = ?"
+                        .to_owned(),
+                    vec![
+                        text(owner),
+                        time(now_ms),
+                        time(until_ms),
+                        number(taken.number),
+                        Value::Integer(taken.beat),
+                    ],
+                    deadline,
+                )
+                .await?;
+            Ok((moved > 0).then_some(taken.number))
+        }
+    }
+}
+
+fn number(number: u16) -> Value {
+    Value::Integer(i64::from(number))
+}
+
+fn time(ms: u64) -> Value {
+    Value::Integer(i64::try_from(ms).unwrap_or(i64::MAX))
+}
+
+fn text(text: &str) -> Value {
+    Value::Text(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(number: u16, mine: bool, seen_at: u64) -> Taken {
+        Taken {
+            number,
+            mine,
+            beat: 0,
+            seen_at,
+            until_ms: 0,
+        }
+    }
+
+    #[test]
+    fn ones_own_number_is_taken_again_before_any_other() {
+        let rows = [taken(0, false, 0), taken(5, true, 0)];
+        assert_eq!(choose(&rows, 1_000_000, 10), Some(Way::From(rows[1])));
+    }
+
+    #[test]
+    fn a_number_that_nobody_had_comes_before_one_of_the_silent() {
+        let rows = [taken(0, false, 0), taken(2, false, 0)];
+        assert_eq!(choose(&rows, 1_000_000, 10), Some(Way::Fresh(1)));
+    }
+
+    #[test]
+    fn only_the_number_of_an_owner_that_was_silent_for_long_is_given_to_another() {
+        let mut rows: Vec<_> = (0..WORKERS).map(|number| taken(number, false, 1_000)).collect();
+        assert_eq!(choose(&rows, 1_010, 10), None);
+        rows[7].seen_at = 500;
+        assert_eq!(choose(&rows, 1_010, 10), Some(Way::From(rows[7])));
+    }
+}

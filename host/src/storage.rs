@@ -1,0 +1,89 @@
+//! What a node keeps things in, as its settings say: embedded, or on servers that nodes share.
+//!
+//! The only place that chooses between twins. What cannot be used says what and where, without secrets.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use backends::{Cache, Fault, Metadata, Queue, Sql, memory, mysql, redis, sqlite};
+
+use crate::config::Settings;
+
+/// The backends of a node.
+pub struct Storage {
+    /// The relational store.
+    pub sql: Sql,
+    /// The cache.
+    pub cache: Cache,
+    /// Leases and locks.
+    pub metadata: Metadata,
+    /// The queues.
+    pub queue: Queue,
+}
+
+impl Storage {
+    /// Opens what the settings name, for a node of this name. A relational store that cannot be reached, or whose
+    /// schema is not the one of this binary, is an error; other servers that cannot be reached are waited for while the
+    /// node runs, unless they refuse it.
+    pub async fn open(data: &Path, node: &str, settings: &Settings) -> anyhow::Result<Self> {
+        Ok(Self {
+            sql: open_sql(data, settings).await?,
+            cache: match &settings.redis.cache {
+                Some(cache) => Cache::Redis(redis::Cache::new(cache)?),
+                None => Cache::Memory(memory::Cache::new(&settings.cache)),
+            },
+            metadata: match &settings.redis.metadata {
+                Some(metadata) => Metadata::Redis(redis::Metadata::new(metadata)?),
+                None => Metadata::Memory(memory::Metadata::new(&settings.metadata)),
+            },
+            queue: match &settings.redis.queue {
+                Some(queue) => Queue::Redis(Box::new(redis::Queue::new(queue, node)?)),
+                None => Queue::Memory(memory::Queue::new(&settings.queue)),
+            },
+        })
+    }
+
+    /// Asks every server whether it answers. One that does not is told of; one that refuses this node is an error.
+    pub async fn check(&self) -> anyhow::Result<()> {
+        let links = [self.cache.link(), self.metadata.link(), self.queue.link()];
+        for link in links.into_iter().flatten() {
+            match link.check().await {
+                Ok(()) => {}
+                Err(Fault::Invalid(refusal)) => anyhow::bail!("{refusal}"),
+                Err(fault) => tracing::warn!(%fault, "a server does not answer, this node begins without it"),
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn open_sql(data: &Path, settings: &Settings) -> anyhow::Result<Sql> {
+    let Some(mysql) = &settings.mysql else {
+        let database = data.join(DATABASE);
+        announce(sqlite::migrate(&database, &settings.sqlite)?);
+        return Ok(Sql::Sqlite(sqlite::Sqlite::open(&database, &settings.sqlite)?));
+    };
+    mysql::check(mysql).await?;
+    let store = mysql::Mysql::open(mysql)?;
+    store.connect().await?;
+    Ok(Sql::Mysql(store))
+}
+
+/// Brings the relational store to the newest schema, without starting a node.
+pub async fn migrate(data: &Path, settings: &Settings) -> anyhow::Result<()> {
+    let applied = match &settings.mysql {
+        Some(mysql) => mysql::migrate(mysql).await?,
+        None => sqlite::migrate(&data.join(DATABASE), &settings.sqlite)?,
+    };
+    announce(applied);
+    Ok(())
+}
+
+const DATABASE: &str = "mpim.sqlite";
+
+fn announce(applied: Vec<String>) {
+    for name in applied {
+        tracing::info!(migration = name, "applied");
+    }
+}

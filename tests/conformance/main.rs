@@ -1,0 +1,22 @@
+//! One contract, many twins: what the WIT interfaces promise, asked of every backend that claims to keep it.
+//!
+//! A case is a function over the twins' common type; a macro makes one test of each case and each twin. Servers are
+//! real and private. A server that is not hurt serves all tests, each under keys, or in a database, of its own.
+#![expect(
+    unreachable_pub,
+    dead_code,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test says what must hold by failing where it does not, and the servers are shared with other tests"
+)]
+
+mod aside;
+mod cache;
+#[path = "../harness/dice.rs"]
+mod dice;
+mod metadata;
+mod redis_only;
+#[path = "../servers/mod.rs"]
+mod servers;
+mod shared;
+mod sql;

@@ -1,0 +1,42 @@
+//! The relational stores: one list of promises for all of them, and those that only a server can break.
+
+mod cases;
+mod ground;
+mod mysql;
+
+macro_rules! on_every_twin {
+    ($($case:ident),* $(,)?) => {
+        mod on_sqlite {
+            $(#[test] fn $case() { super::ground::on_sqlite(super::cases::$case); })*
+        }
+        mod on_mariadb {
+            $(#[test] fn $case() { super::ground::on_mariadb(super::cases::$case); })*
+        }
+    };
+}
+
+on_every_twin!(
+    a_write_is_seen_by_the_next_read,
+    steps_of_a_batch_see_what_the_former_did,
+    a_failing_step_undoes_its_batch,
+    an_unmet_step_undoes_its_batch,
+    the_first_step_that_fails_is_the_one_that_is_told,
+    rows_that_an_update_finds_are_counted_though_they_do_not_change,
+    an_empty_batch_does_nothing,
+    a_job_whose_deadline_passed_is_never_run,
+    an_endless_statement_costs_its_own_job_only,
+    a_query_cannot_write,
+    everything_but_reading_and_changing_rows_is_refused,
+    wrong_statements_and_parameters_are_invalid,
+    other_constraints_are_invalid,
+    results_are_bounded,
+    batches_are_bounded,
+    values_come_back_as_they_were,
+    counts_and_sums_are_integers,
+    quotes_and_backslashes_are_letters,
+    texts_are_ordered_and_compared_by_their_bytes,
+    concurrent_increments_lose_nothing,
+    a_read_after_the_lock_sees_the_newest_state,
+    locks_in_opposite_order_are_resolved_unseen,
+    a_caller_that_goes_away_leaves_nothing_behind,
+);

@@ -1,0 +1,238 @@
+//! What a store on a server promises besides: about servers that die, hang, refuse or are new.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use backends::Sql;
+use backends::mysql::{Mysql, OpenError, Settings, check, migrate};
+use backends::sql::{Error, Value};
+use mysql_async::prelude::Queryable;
+use tokio::task::JoinSet;
+
+use super::ground::{batch, count, database, insert, query, run, settings, shared, soon, unmade};
+use crate::servers::mariadb::Mariadb;
+
+fn open(settings: &Settings) -> Arc<Sql> {
+    Arc::new(Sql::Mysql(Mysql::open(settings).unwrap()))
+}
+
+/// Tries until it works, at most for a while.
+async fn until_it_works(sql: &Sql, word: &str) {
+    let begun = Instant::now();
+    while let Err(error) = batch(sql, vec![insert(word)]).await {
+        assert!(!matches!(error, Error::Invalid(_)), "{error}");
+        if matches!(error, Error::UniqueViolation(_)) {
+            return;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(30), "{error}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[test]
+fn answered_writes_survive_the_death_of_the_server() {
+    let mut server = Mariadb::start();
+    run(async move {
+        let sql = open(&settings(database(&server).await));
+        let (next, stop) = (Arc::new(AtomicI64::new(0)), Arc::new(AtomicBool::new(false)));
+        let mut tasks = JoinSet::new();
+        for _ in 0..8 {
+            let (sql, next, stop) = (Arc::clone(&sql), Arc::clone(&next), Arc::clone(&stop));
+            tasks.spawn(async move {
+                let mut kept = Vec::new();
+                while !stop.load(Ordering::Relaxed) {
+                    let n = next.fetch_add(1, Ordering::Relaxed);
+                    match batch(&sql, vec![insert(&n.to_string())]).await {
+                        Ok(_) => kept.push(n),
+                        Err(Error::Unavailable(_) | Error::Timeout(_) | Error::Overloaded(_)) => {
+                            tokio::time::sleep(Duration::from_millis(5)).await;
+                        }
+                        Err(other) => panic!("{other}"),
+                    }
+                }
+                kept
+            });
+        }
+        let written = async |more: i64| {
+            let from = next.load(Ordering::Relaxed);
+            while next.load(Ordering::Relaxed) < from + more {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        written(200).await;
+        tokio::task::block_in_place(|| {
+            server.kill();
+            server.run();
+        });
+        until_it_works(&sql, "after").await;
+        written(100).await;
+        stop.store(true, Ordering::Relaxed);
+        let answered: BTreeSet<i64> = tasks.join_all().await.into_iter().flatten().collect();
+        let mut found = BTreeSet::new();
+        loop {
+            let last = found.last().copied().unwrap_or(-1);
+            let page = "SELECT CAST(text AS SIGNED) FROM t WHERE text <> 'after' AND CAST(text AS SIGNED) > ? \
+                        ORDER BY 1 LIMIT 1000";
+            let rows = query(&sql, page, vec![Value::Integer(last)]).await.unwrap();
+            if rows.is_empty() {
+                break;
+            }
+            found.extend(rows.iter().map(|row| match row[0] {
+                Value::Integer(n) => n,
+                _ => panic!("{row:?}"),
+            }));
+        }
+        assert!(answered.len() > 100, "{} answered", answered.len());
+        assert!(answered.is_subset(&found), "lost: {:?}", answered.difference(&found));
+    });
+}
+
+#[test]
+fn a_server_that_hangs_is_a_timeout_and_forgiven() {
+    let server = Mariadb::start();
+    run(async move {
+        let sql = open(&settings(database(&server).await));
+        batch(&sql, vec![insert("before")]).await.unwrap();
+        server.freeze();
+        for _ in 0..2 {
+            let begun = Instant::now();
+            let deadline = begun + Duration::from_millis(300);
+            let (read, written) = tokio::join!(
+                sql.query("SELECT 1".to_owned(), vec![], deadline),
+                sql.batch(vec![insert("during")], deadline)
+            );
+            assert!(matches!(read, Err(Error::Timeout(_))), "{read:?}");
+            assert!(matches!(written, Err(Error::Timeout(_))), "{written:?}");
+            assert!(begun.elapsed() < Duration::from_secs(1));
+        }
+        server.thaw();
+        until_it_works(&sql, "after").await;
+        assert_eq!(
+            query(&sql, "SELECT COUNT(*) FROM t WHERE text = 'after'", vec![])
+                .await
+                .unwrap()
+                .len(),
+            1
+        );
+    });
+}
+
+#[test]
+fn a_server_that_may_only_be_read_is_unavailable() {
+    let server = Mariadb::start();
+    run(async move {
+        let sql = open(&settings(database(&server).await));
+        batch(&sql, vec![insert("before")]).await.unwrap();
+        server.sql("SET GLOBAL read_only = 1");
+        let refused = batch(&sql, vec![insert("during")]).await;
+        assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
+        assert_eq!(count(&sql).await, 1);
+        server.sql("SET GLOBAL read_only = 0");
+        batch(&sql, vec![insert("after")]).await.unwrap();
+        assert_eq!(count(&sql).await, 2);
+    });
+}
+
+#[test]
+fn what_is_wrong_is_said_without_the_password() {
+    run(async {
+        let server = shared();
+        let at = |url: String| Settings {
+            url,
+            ..Settings::default()
+        };
+        let good = server.url("mysql");
+        let absent = crate::servers::free_port();
+        for (url, is_right) in [
+            (
+                good.replace("secret", "hidden"),
+                (|error| matches!(error, OpenError::Denied { .. })) as fn(&_) -> bool,
+            ),
+            (server.url("nowhere"), |error| {
+                matches!(error, OpenError::NoDatabase { .. })
+            }),
+            (format!("mysql://app:hidden@127.0.0.1:{absent}/mpim"), |error| {
+                matches!(error, OpenError::Unreachable { .. })
+            }),
+            ("mysql://app:hidden@localhost".to_owned(), |error| {
+                matches!(error, OpenError::Url { .. })
+            }),
+            ("postgres://app:hidden@localhost/mpim".to_owned(), |error| {
+                matches!(error, OpenError::Url { .. })
+            }),
+            ("app:hidden@localhost".to_owned(), |error| {
+                matches!(error, OpenError::Url { .. })
+            }),
+        ] {
+            let settings = at(url.clone());
+            let error = match Mysql::open(&settings) {
+                Ok(store) => store.connect().await.unwrap_err(),
+                Err(error) => error,
+            };
+            assert!(is_right(&error), "{url}: {error:?}");
+            let said = format!("{error} {error:?} {settings:?}");
+            assert!(!said.contains("hidden") && !said.contains("secret"), "{said}");
+        }
+        let down = open(&at(format!("mysql://app:hidden@127.0.0.1:{absent}/mpim")));
+        let begun = Instant::now();
+        let refused = down.query("SELECT 1".to_owned(), vec![], soon()).await;
+        assert!(
+            matches!(&refused, Err(Error::Unavailable(said)) if !said.contains("hidden")),
+            "{refused:?}"
+        );
+        assert!(begun.elapsed() < Duration::from_secs(1), "at once");
+    });
+}
+
+#[test]
+fn nodes_that_start_at_once_migrate_once() {
+    run(async {
+        let settings = settings(unmade(shared()));
+        assert!(matches!(check(&settings).await, Err(OpenError::NoDatabase { .. })));
+        let mut nodes = JoinSet::new();
+        for _ in 0..4 {
+            let settings = settings.clone();
+            nodes.spawn(async move { migrate(&settings).await.unwrap() });
+        }
+        let applied: Vec<String> = nodes.join_all().await.into_iter().flatten().collect();
+        assert_eq!(
+            applied.iter().collect::<BTreeSet<_>>().len(),
+            applied.len(),
+            "{applied:?}"
+        );
+        assert!(!applied.is_empty());
+        assert_eq!(check(&settings).await, Ok(()));
+        assert_eq!(migrate(&settings).await, Ok(vec![]));
+    });
+}
+
+#[test]
+fn a_schema_that_is_not_this_binarys_is_refused() {
+    run(async {
+        let settings = settings(unmade(shared()));
+        migrate(&settings).await.unwrap();
+        let mut conn = mysql_async::Conn::from_url(&settings.url).await.unwrap();
+        conn.query_drop("UPDATE refinery_schema_history SET checksum = '1' WHERE version = 1")
+            .await
+            .unwrap();
+        assert!(matches!(migrate(&settings).await, Err(OpenError::Diverged { .. })));
+        conn.query_drop("UPDATE refinery_schema_history SET version = 999999")
+            .await
+            .unwrap();
+        assert!(matches!(
+            migrate(&settings).await,
+            Err(OpenError::Newer { found: 999_999, .. })
+        ));
+        assert!(matches!(
+            check(&settings).await,
+            Err(OpenError::Newer { found: 999_999, .. })
+        ));
+        conn.query_drop("DELETE FROM refinery_schema_history").await.unwrap();
+        let older = check(&settings).await.unwrap_err();
+        assert!(matches!(older, OpenError::Older { found: 0, .. }));
+        assert!(older.to_string().contains("mpim migrate"));
+        conn.disconnect().await.unwrap();
+    });
+}

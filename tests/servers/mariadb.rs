@@ -1,0 +1,182 @@
+//! A private server of MariaDB, as durable as one in earnest: every commit is synced.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::{Watch, folder, free_port, signal};
+
+/// How long a server may take to start or to answer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A server with a user `root` without a password and a user `app` with the password `secret`, who may do anything
+/// but what an administrator may.
+pub(crate) struct Mariadb {
+    folder: PathBuf,
+    port: u16,
+    process: Option<(Child, Watch)>,
+}
+
+impl Mariadb {
+    /// Makes the files of a server and starts it.
+    pub(crate) fn start() -> Self {
+        let folder = folder("mariadb");
+        install(&folder);
+        let mut server = Self {
+            folder,
+            port: free_port(),
+            process: None,
+        };
+        server.run();
+        server.sql(
+            "CREATE USER app@'%' IDENTIFIED BY 'secret'; \
+             GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER, INDEX, REFERENCES ON *.* TO app@'%'",
+        );
+        server
+    }
+
+    /// Where a database of the server is, for the user `app`.
+    pub(crate) fn url(&self, database: &str) -> String {
+        self.url_of("app:secret", database)
+    }
+
+    /// Where a database of the server is, for another user.
+    pub(crate) fn url_of(&self, user: &str, database: &str) -> String {
+        format!("mysql://{user}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Kills the server as a loss of power would, but for the disk's own cache.
+    pub(crate) fn kill(&mut self) {
+        if let Some((mut child, watch)) = self.process.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+            drop(watch);
+        }
+    }
+
+    /// Starts the server on its files, on the same port, and waits until it answers.
+    pub(crate) fn run(&mut self) {
+        let log = File::create(self.folder.join("log")).expect("a log");
+        let child = Command::new("mariadbd")
+            .arg("--no-defaults")
+            .args(run_as())
+            .arg(format!("--datadir={}", self.folder.join("data").display()))
+            .arg(format!("--socket={}", self.folder.join("socket").display()))
+            .arg(format!("--pid-file={}", self.folder.join("pid").display()))
+            .arg(format!("--port={}", self.port))
+            .args(["--bind-address=127.0.0.1", "--skip-name-resolve", "--skip-log-bin"])
+            .args(SMALL)
+            .args(["--innodb-flush-log-at-trx-commit=1", "--innodb-doublewrite=ON"])
+            .args([
+                "--max-connections=300",
+                "--performance-schema=OFF",
+                "--character-set-server=utf8mb4",
+            ])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("mariadbd");
+        let watch = Watch::over(child.id(), &self.folder);
+        self.process = Some((child, watch));
+        self.wait_until_it_answers();
+    }
+
+    /// Stops the server in its tracks: it keeps its connections and answers nothing.
+    pub(crate) fn freeze(&self) {
+        signal("STOP", self.pid());
+    }
+
+    /// Lets a frozen server go on.
+    pub(crate) fn thaw(&self) {
+        signal("CONT", self.pid());
+    }
+
+    /// Runs statements as `root`.
+    pub(crate) fn sql(&self, statements: &str) {
+        let port = format!("--port={}", self.port);
+        let client = Command::new("mariadb")
+            .args([
+                "--no-defaults",
+                "--host=127.0.0.1",
+                "--protocol=tcp",
+                "--user=root",
+                &port,
+                "-e",
+                statements,
+            ])
+            .output()
+            .expect("mariadb");
+        let error = String::from_utf8_lossy(&client.stderr);
+        assert!(client.status.success(), "{statements}: {error}");
+    }
+
+    fn pid(&self) -> u32 {
+        self.process.as_ref().expect("a running server").0.id()
+    }
+
+    fn wait_until_it_answers(&mut self) {
+        let begun = Instant::now();
+        while !answers(self.port) {
+            let log = || std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+            let ended = self
+                .process
+                .as_mut()
+                .is_none_or(|(child, _)| !matches!(child.try_wait(), Ok(None)));
+            assert!(!ended, "mariadbd ended: {}", log());
+            assert!(begun.elapsed() < PATIENCE, "mariadbd does not answer: {}", log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Mariadb {
+    fn drop(&mut self) {
+        self.kill();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+const SMALL: [&str; 4] = [
+    "--innodb-log-file-size=16M",
+    "--innodb-buffer-pool-size=32M",
+    "--innodb-buffer-pool-load-at-startup=OFF",
+    "--key-buffer-size=1M",
+];
+
+fn install(folder: &Path) {
+    let made = Command::new("mariadb-install-db")
+        .arg("--no-defaults")
+        .arg(format!("--datadir={}", folder.join("data").display()))
+        .args([
+            "--auth-root-authentication-method=normal",
+            "--skip-test-db",
+            "--skip-name-resolve",
+        ])
+        .args(run_as())
+        .args(SMALL)
+        .output()
+        .expect("mariadb-install-db");
+    let error = String::from_utf8_lossy(&made.stderr);
+    assert!(made.status.success(), "mariadb-install-db: {error}");
+}
+
+/// The server does not run as root unless it is told so by name.
+fn run_as() -> Option<String> {
+    let who = Command::new("id").arg("-un").output().ok()?;
+    let who = String::from_utf8(who.stdout).ok()?;
+    (who.trim() == "root").then(|| "--user=root".to_owned())
+}
+
+/// Whether the server greets who connects.
+fn answers(port: u16) -> bool {
+    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else {
+        return false;
+    };
+    let _ = stream.set_read_timeout(Some(Duration::from_secs(2)));
+    let mut byte = [0];
+    stream.read_exact(&mut byte).is_ok()
+}

@@ -1,0 +1,71 @@
+//! Private servers for tests: each on a free port of this machine, in a folder of its own, gone with its owner.
+
+pub(crate) mod mariadb;
+pub(crate) mod redis;
+
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A port that nobody listens on.
+pub(crate) fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").port()
+}
+
+/// A new folder for temporary files.
+pub(crate) fn folder(name: &str) -> PathBuf {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let place = format!(
+        "mpim-{name}-{}-{}",
+        std::process::id(),
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    );
+    let folder = std::env::temp_dir().join(place);
+    std::fs::create_dir_all(&folder).expect("a folder for temporary files");
+    folder
+}
+
+/// Sends a signal to a process by its number.
+pub(crate) fn signal(name: &str, pid: u32) {
+    let sent = Command::new("kill")
+        .arg(format!("-{name}"))
+        .arg(pid.to_string())
+        .status();
+    assert!(
+        sent.is_ok_and(|status| status.success()),
+        "signal {name} to process {pid}"
+    );
+}
+
+/// Ends a server and removes its folder when this process ends, however it ends: a shell waits for the end of its
+/// input, which nobody writes.
+pub(crate) struct Watch(Child);
+
+impl Watch {
+    /// Watches over a server.
+    pub(crate) fn over(pid: u32, folder: &Path) -> Self {
+        let shell = Command::new("sh")
+            .arg("-c")
+            .arg("read -r stop; [ \"$stop\" = stop ] || { kill -9 \"$0\"; rm -rf \"$1\"; }")
+            .arg(pid.to_string())
+            .arg(folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        Self(shell.expect("a shell"))
+    }
+}
+
+impl Drop for Watch {
+    /// The owner ends the server itself.
+    fn drop(&mut self) {
+        if let Some(mut input) = self.0.stdin.take() {
+            let _ = input.write_all(b"stop\n");
+        }
+        let _ = self.0.wait();
+    }
+}
