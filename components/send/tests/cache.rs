@@ -11,7 +11,8 @@ use world::{World, caller, run};
 
 const USERS: u64 = 60;
 const GROUPS: u64 = 12;
-const CALLS: u64 = 4000;
+/// The cache is empty at the first.
+const CALLS: u64 = 10_000;
 
 /// A xorshift generator: the same seed is the same run.
 struct Dice(u64);
