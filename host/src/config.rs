@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use backends::{memory, mysql, redis, sqlite};
+use backends::{aside, memory, mysql, redis, sqlite};
 
 /// `[application.tool.mpim]`.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -28,6 +28,8 @@ pub struct Settings {
     pub redis: RedisSettings,
     /// The in-process cache.
     pub cache: memory::CacheSettings,
+    /// What goes through the cache to a store.
+    pub aside: aside::Settings,
     /// The in-process metadata store.
     pub metadata: memory::MetadataSettings,
     /// The in-process queue.
@@ -370,6 +372,9 @@ pub struct FunctionSettings {
     pub memory_mib: usize,
     /// What the component reads as its settings.
     pub config: std::collections::BTreeMap<String, ConfigValue>,
+    /// The space of the keys that the function has in the cache: its own name unless it is given. Functions that
+    /// name the same space share their keys, and what one of them changes it can forget for all.
+    pub cache_space: Option<String>,
     /// The token buckets that the component may name.
     pub rates: std::collections::BTreeMap<String, Rate>,
 }
@@ -387,6 +392,7 @@ impl Default for FunctionSettings {
             memory_mib: 16,
             config: std::collections::BTreeMap::new(),
             rates: std::collections::BTreeMap::new(),
+            cache_space: None,
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::gateway::Gateway;
 use crate::manifest::{Application, Source};
 use crate::storage::{self, Storage};
 use crate::{gateway, telemetry};
+use backends::aside::Aside;
 
 /// What `mpim up` was asked for.
 #[derive(Debug)]
@@ -267,6 +268,7 @@ async fn node(data: &Path, identity: &str, settings: &Settings) -> anyhow::Resul
         sql_reads: Breaker::new(settings.breaker.clone()),
         sql_writes: Breaker::new(settings.breaker.clone()),
         cache: storage.cache,
+        aside: Aside::new(settings.aside.clone()),
         metadata: storage.metadata,
         metadata_calls: Breaker::new(settings.breaker.clone()),
         queue: storage.queue,

@@ -12,6 +12,7 @@
     reason = "a test says what must hold by failing where it does not, and the servers are shared with other tests"
 )]
 
+mod aside;
 mod cache;
 #[path = "../harness/dice.rs"]
 mod dice;

@@ -5,14 +5,25 @@
 //! with several writers, too, changes between two users come one after another. So a batch finds
 //! the contact as the last one left it, needs no read before it, and two requests at once end as
 //! one request and its acceptance.
+//!
+//! Users by id and name, watchers and blocks are read through the cache, and every change of a pair forgets
+//! what it touches. What decides, in the batches here and in those of sending, is never read from the cache.
+
+use std::collections::HashMap;
 
 use crate::bindings::exports::mpim::im::contacts::{Contact, ContactState, User};
 use crate::rules::{self, MOST_WATCHERS};
+use guest::cache::{Keep, cached, cached_one, forget_after};
 use guest::sql::{self, Batch, Done, Read, Row, Value};
 use guest::{Error, params};
 
 /// Most users of whom `blocked` tells; no setting allows more.
 const LONGEST_LIST: u32 = 10_000;
+
+/// A user is never renamed nor deleted.
+const KEEP_USER: Keep = Keep::for_ms(600_000);
+/// How long a relation may be read as it was when a change of it could not be forgotten.
+const KEEP_RELATION: Keep = Keep::for_ms(30_000);
 
 /// How many steps take the two users.
 const TAKEN: u32 = 2;
@@ -74,6 +85,18 @@ impl Pair {
             .need(TAKE_USER, params![high])
     }
 
+    /// Runs a change of the pair, and forgets what is cached of it.
+    async fn run(self, batch: Batch) -> Result<Vec<Done>, sql::Error> {
+        let outcome = batch.run().await;
+        let keys = [
+            watchers_key(self.caller),
+            watchers_key(self.other),
+            blocked_key(self.caller),
+        ];
+        forget_after(&outcome, keys.to_vec()).await;
+        outcome
+    }
+
     /// Asks the other, or accepts what the other asked before.
     pub(crate) async fn request(self, now: u64) -> Result<Requested, Error> {
         const BLOCKED: u32 = TAKEN;
@@ -99,7 +122,7 @@ impl Pair {
                 "SELECT state FROM contacts WHERE owner_id = ? AND peer_id = ?",
                 params![caller, other],
             );
-        let steps = match batch.run().await {
+        let steps = match self.run(batch).await {
             Err(sql::Error::Unmet(BLOCKED)) => return Err(Error::blocked("the user has blocked the caller")),
             outcome => known(outcome)?,
         };
@@ -122,7 +145,7 @@ impl Pair {
             )
             .step(CHANGE, accept_params(caller, other, ContactState::Incoming, now))
             .step(CHANGE, accept_params(other, caller, ContactState::Requested, now));
-        match batch.run().await {
+        match self.run(batch).await {
             Err(sql::Error::Unmet(ASKED)) => Err(not_asked()),
             outcome => Ok(affected(&known(outcome)?, ACCEPTED) > 0),
         }
@@ -151,7 +174,7 @@ impl Pair {
                 params![caller, other, one, another],
             )
             .need(END, params![other, caller]);
-        match batch.run().await {
+        match self.run(batch).await {
             Err(sql::Error::Unmet(OWN_SIDE)) => Err(none),
             outcome => known(outcome).map(|_| ()),
         }
@@ -174,7 +197,7 @@ impl Pair {
                 "SELECT id FROM users WHERE id = ? AND (SELECT COUNT(*) FROM blocks b WHERE b.owner_id = ?) <= ?",
                 params![caller, caller, max_blocks()],
             );
-        match batch.run().await {
+        match self.run(batch).await {
             Err(sql::Error::Unmet(WITHIN)) => Err(Error::too_large("the caller blocks as many users as one may")),
             outcome => known(outcome).map(|_| ()),
         }
@@ -183,7 +206,8 @@ impl Pair {
     /// Ends a block, where there is one.
     pub(crate) async fn unblock(self) -> Result<(), Error> {
         let sql = "DELETE FROM blocks WHERE owner_id = ? AND peer_id = ?";
-        sql::execute(sql, params![self.caller, self.other]).await?;
+        self.run(Batch::new().step(sql, params![self.caller, self.other]))
+            .await?;
         Ok(())
     }
 }
@@ -242,44 +266,74 @@ pub(crate) async fn page(owner: u64, after: u64, limit: u32) -> Result<Vec<Conta
     rows.iter().map(contact).collect()
 }
 
+fn watchers_key(user: u64) -> String {
+    format!("watchers/{user}")
+}
+
+fn blocked_key(user: u64) -> String {
+    format!("blocked/{user}")
+}
+
 /// The users whom one has blocked, by id.
 pub(crate) async fn blocked(owner: u64) -> Result<Vec<u64>, Error> {
     let sql = "SELECT peer_id FROM blocks WHERE owner_id = ? ORDER BY peer_id LIMIT ?";
-    users(sql::query(sql, params![owner, LONGEST_LIST]).await?)
+    let load = async || users(sql, params![owner, LONGEST_LIST]).await;
+    Ok(cached_one(blocked_key(owner), KEEP_RELATION, load)
+        .await?
+        .unwrap_or_default())
 }
 
 /// The accepted contacts of a user whom the user has not blocked.
 pub(crate) async fn watchers(user: u64) -> Result<Vec<u64>, Error> {
-    let rows = sql::query(
-        "SELECT c.peer_id FROM contacts c WHERE c.owner_id = ? AND c.state = ? \
+    let sql = "SELECT c.peer_id FROM contacts c WHERE c.owner_id = ? AND c.state = ? \
          AND NOT EXISTS (SELECT 1 FROM blocks b WHERE b.owner_id = c.owner_id AND b.peer_id = c.peer_id) \
-         ORDER BY c.peer_id LIMIT ?",
-        params![user, ContactState::Accepted, MOST_WATCHERS],
-    )
-    .await?;
-    users(rows)
+         ORDER BY c.peer_id LIMIT ?";
+    let load = async || users(sql, params![user, ContactState::Accepted, MOST_WATCHERS]).await;
+    Ok(cached_one(watchers_key(user), KEEP_RELATION, load)
+        .await?
+        .unwrap_or_default())
 }
 
-fn users(rows: Vec<sql::Row>) -> Result<Vec<u64>, Error> {
-    rows.iter().map(|row| row.at(0)).collect()
+/// The users that a read gives. That there are none is an answer as any other: it lives as long.
+async fn users(sql: &str, params: Vec<Value>) -> Result<Option<Vec<u64>>, Error> {
+    let rows = sql::query(sql, params).await?;
+    rows.iter().map(|row| row.at(0)).collect::<Result<_, _>>().map(Some)
 }
 
-/// The user of a name.
+/// The user of a name. That nobody has it is not kept: the next one may register it.
 pub(crate) async fn find(name_key: &str) -> Result<User, Error> {
-    let row = sql::query_one("SELECT id, name FROM users WHERE name_key = ?", params![name_key]).await?;
-    user(&row.ok_or_else(no_such_user)?)
+    let found = cached_one(format!("name/{name_key}"), KEEP_USER.values_only(), async || {
+        let row = sql::query_one("SELECT id, name FROM users WHERE name_key = ?", params![name_key]).await?;
+        row.as_ref().map(named).transpose()
+    });
+    let (id, name) = found.await?.ok_or_else(no_such_user)?;
+    Ok(User { id, name })
 }
 
-/// The users of some ids that there are.
-pub(crate) async fn by_ids(ids: Vec<u64>) -> Result<Vec<User>, Error> {
-    let select = format!("SELECT id, name FROM users WHERE id IN ({})", sql::places(ids.len()));
-    let rows = sql::query(select, ids.into_iter().map(Value::from).collect()).await?;
-    rows.iter().map(user).collect()
+/// The users of some ids that there are, by id.
+pub(crate) async fn by_ids(mut ids: Vec<u64>) -> Result<Vec<User>, Error> {
+    ids.sort_unstable();
+    ids.dedup();
+    let keys = ids.iter().map(|id| format!("user/{id}")).collect();
+    let names = cached(keys, KEEP_USER, async |missing| names(&ids, missing).await).await?;
+    let users = ids.iter().zip(names);
+    Ok(users
+        .filter_map(|(id, name)| Some(User { id: *id, name: name? }))
+        .collect())
 }
 
-fn user(row: &Row) -> Result<User, Error> {
-    Ok(User {
-        id: row.at(0)?,
-        name: row.at(1)?,
-    })
+/// The names of the ids at some places; none for an id that nobody has.
+async fn names(ids: &[u64], places: &[usize]) -> Result<Vec<Option<String>>, Error> {
+    let missing: Vec<u64> = places.iter().filter_map(|place| ids.get(*place)).copied().collect();
+    let select = format!(
+        "SELECT id, name FROM users WHERE id IN ({})",
+        sql::places(missing.len())
+    );
+    let rows = sql::query(select, missing.iter().copied().map(Value::from).collect()).await?;
+    let mut names: HashMap<u64, String> = rows.iter().map(named).collect::<Result<_, _>>()?;
+    Ok(missing.iter().map(|id| names.remove(id)).collect())
+}
+
+fn named(row: &Row) -> Result<(u64, String), Error> {
+    Ok((row.at(0)?, row.at(1)?))
 }

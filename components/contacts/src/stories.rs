@@ -208,14 +208,15 @@ fn contacts_are_listed_by_user_id_with_name_and_block() {
 
 #[test]
 fn watchers_are_the_accepted_contacts_who_are_not_blocked() {
-    let host = host(1..=5);
+    host(1..=5);
     for other in [2, 3, 4] {
         request(1, other).unwrap();
     }
     request(5, 1).unwrap();
     accept(2, 1).unwrap();
     accept(3, 1).unwrap();
-    host.run("INSERT INTO blocks VALUES (1, 3, 5)");
+    assert_eq!(wait(Component::watchers(1)).unwrap(), [2, 3]);
+    block(1, 3).unwrap();
     assert_eq!(wait(Component::watchers(1)).unwrap(), [2]);
     assert_eq!(wait(Component::watchers(2)).unwrap(), [1]);
     assert_eq!(wait(Component::watchers(9)).unwrap(), []);
@@ -245,4 +246,47 @@ fn a_lost_hint_fails_no_change() {
     accept(2, 1).unwrap();
     remove(1, 2).unwrap();
     assert_eq!(host.number("SELECT COUNT(*) FROM contacts"), 0);
+}
+
+#[test]
+fn relations_are_read_from_the_store_once_until_they_change() {
+    let host = host(1..=3);
+    let all = || {
+        let watchers: Vec<_> = (1..=3).map(|user| wait(Component::watchers(user)).unwrap()).collect();
+        (watchers, wait(Component::blocked(caller(1))).unwrap())
+    };
+    all();
+    assert_eq!(host.queries_of(all), 0);
+    request(1, 2).unwrap();
+    accept(2, 1).unwrap();
+    assert_eq!(all(), (vec![vec![2], vec![1], vec![]], vec![]));
+    remove(1, 2).unwrap();
+    assert_eq!(all(), (vec![vec![], vec![], vec![]], vec![]));
+    request(1, 2).unwrap();
+    request(2, 1).unwrap();
+    assert_eq!(all().0, [vec![2], vec![1], vec![]]);
+    block(2, 1).unwrap();
+    block(1, 3).unwrap();
+    assert_eq!(all(), (vec![vec![], vec![], vec![]], vec![3]));
+    unblock(1, 3).unwrap();
+    assert_eq!(all().1, Vec::<u64>::new());
+    assert_eq!(host.queries_of(all), 0);
+}
+
+#[test]
+fn names_are_read_once_and_a_new_user_is_found_at_once() {
+    let host = host(1..=3);
+    let names = |ids: &[u64]| {
+        let users = wait(Component::users(caller(1), ids.to_vec())).unwrap();
+        users.into_iter().map(|user| (user.id, user.name)).collect::<Vec<_>>()
+    };
+    let expected = vec![(1, "U1".to_owned()), (3, "U3".to_owned())];
+    assert_eq!(host.queries_of(|| assert_eq!(names(&[3, 9, 1, 3]), expected)), 1);
+    assert_eq!(host.queries_of(|| assert_eq!(names(&[1, 3, 9]), expected)), 0);
+    assert_eq!(host.queries_of(|| names(&[2, 1, 3])), 1);
+    let find = || wait(Component::find(caller(1), "Newcomer".to_owned()));
+    assert_eq!(code(find()), Some(ErrorCode::NotFound));
+    host.run("INSERT INTO users VALUES (4, 'Newcomer', 'newcomer', 'x', 1)");
+    assert_eq!(find().unwrap().id, 4);
+    assert_eq!(host.queries_of(find), 0);
 }

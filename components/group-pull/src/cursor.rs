@@ -26,12 +26,17 @@ pub(crate) async fn standing(caller: &Caller, group: u64) -> Result<Standing, Er
         params![group, caller.user],
     )
     .await?;
-    let row = row.ok_or_else(|| Error::not_found("no such group"))?;
+    let row = row.ok_or_else(no_such_group)?;
     Ok(Standing {
         joined: row.at(0)?,
         cursor: row.at(1)?,
         last: row.at(2)?,
     })
+}
+
+/// What anyone is told who is no member.
+pub(crate) fn no_such_group() -> Error {
+    Error::not_found("no such group")
 }
 
 /// Moves the cursor forward, in a write that checks what it needs; only a refusal is looked into.

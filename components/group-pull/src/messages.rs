@@ -8,19 +8,15 @@ use guest::{Caller, Error, Message, Qos, params};
 use message::{COLUMNS, Room, WIDTH, bounded};
 
 use crate::Page;
-use crate::cursor::{standing, start};
+use crate::cursor::{no_such_group, standing, start};
 
 const DEFAULT_LIMIT: u32 = 100;
 const MOST: u32 = 500;
 
 /// A page of a group. It moves no cursor.
 pub(crate) async fn pull(caller: &Caller, group: u64, since: Option<u64>, limit: Option<u32>) -> Result<Page, Error> {
-    let standing = standing(caller, group).await?;
-    if since.is_some_and(|since| since > standing.last) {
-        return Err(Error::invalid("since is past the end of the group"));
-    }
+    let from = begin(caller, group, since).await?;
     let limit = bounded(limit, DEFAULT_LIMIT, MOST);
-    let from = start(since, standing.cursor, standing.joined);
     let statement = format!(
         "SELECT {COLUMNS}, d.delivered_at FROM messages m \
          LEFT JOIN deliveries d ON d.message_id = m.id AND d.user_id = ? AND d.device = ? \
@@ -28,7 +24,26 @@ pub(crate) async fn pull(caller: &Caller, group: u64, since: Option<u64>, limit:
     );
     let params = params![caller.user, caller.device.as_str(), group, from];
     let (rows, more) = message::page(&statement, params, limit).await?;
+    if rows.is_empty() && since.is_some_and(|since| since > 0) {
+        // A place past the end has nothing behind it either: only then is it worth a look at the end.
+        let standing = standing(caller, group).await?;
+        if since.is_some_and(|since| since > standing.last) {
+            return Err(Error::invalid("since is past the end of the group"));
+        }
+    }
     page(&rows, from, more)
+}
+
+/// From where the caller reads. Whoever says so needs their membership only, which is mostly cached.
+async fn begin(caller: &Caller, group: u64, since: Option<u64>) -> Result<u64, Error> {
+    if let Some(since) = since {
+        let joined = membership::joined(group, caller.user)
+            .await?
+            .ok_or_else(no_such_group)?;
+        return Ok(start(Some(since), 0, joined));
+    }
+    let standing = standing(caller, group).await?;
+    Ok(start(None, standing.cursor, standing.joined))
 }
 
 /// The messages of the rows without those that the device has acknowledged and wants exactly once; `next`

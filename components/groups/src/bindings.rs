@@ -8,6 +8,7 @@ wit_bindgen::generate!({
         "mpim:host/types@0.1.0": guest::bindings::mpim::host::types,
         "mpim:host/gateway@0.1.0": guest::bindings::mpim::host::gateway,
         "mpim:host/sql@0.1.0": guest::bindings::mpim::host::sql,
+        "mpim:host/cache@0.1.0": guest::bindings::mpim::host::cache,
         "mpim:host/ids@0.1.0": guest::bindings::mpim::host::ids,
         "mpim:host/config@0.1.0": guest::bindings::mpim::host::config,
         "mpim:host/telemetry@0.1.0": guest::bindings::mpim::host::telemetry,

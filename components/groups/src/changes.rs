@@ -7,7 +7,8 @@
 //! Rows are taken in one order everywhere, so that no two batches wait for each other: conversation,
 //! then users by id, then the group, then members.
 //!
-//! A function that gives `None` was refused by a guard and kept nothing.
+//! A function that gives `None` was refused by a guard and kept nothing. Every other outcome forgets what is cached of
+//! the group and of the users whose membership it touches.
 
 use crate::bindings::exports::mpim::im::groups::{Group, JoinPolicy, Role};
 use crate::{settings, store};
@@ -39,8 +40,15 @@ fn guarded(outcome: Result<Vec<Done>, sql::Error>) -> Result<Option<Vec<Done>>, 
     }
 }
 
-async fn done(batch: Batch) -> Result<Option<()>, Error> {
-    Ok(guarded(batch.run().await)?.map(|_| ()))
+/// Runs a change of a group and of the membership of some users, and forgets what is cached of them.
+async fn run(batch: Batch, group: u64, users: &[u64]) -> Result<Vec<Done>, sql::Error> {
+    let outcome = batch.run().await;
+    membership::forget_after(&outcome, group, users).await;
+    outcome
+}
+
+async fn done(batch: Batch, group: u64, users: &[u64]) -> Result<Option<()>, Error> {
+    Ok(guarded(run(batch, group, users).await)?.map(|_| ()))
 }
 
 fn too_many_groups() -> Error {
@@ -59,7 +67,7 @@ fn rows(steps: &[Done], step: usize) -> &[sql::Row] {
 /// Makes a group with its owner as the only member.
 pub(crate) async fn create(id: u64, owner: u64, name: &str, join: JoinPolicy, now: u64) -> Result<(), Error> {
     const WITHIN: u32 = 4;
-    let outcome = Batch::new()
+    let batch = Batch::new()
         .need(TAKE_USER, params![owner])
         .step(
             "INSERT INTO conversations (id, user_low, user_high, last_seq, last_at) VALUES (?, NULL, NULL, 0, ?)",
@@ -75,10 +83,8 @@ pub(crate) async fn create(id: u64, owner: u64, name: &str, join: JoinPolicy, no
              VALUES (?, ?, ?, ?, 0, 0)",
             params![id, owner, Role::Owner, now],
         )
-        .need(WITHIN_GROUPS, params![owner, owner, settings::max_groups_per_user()])
-        .run()
-        .await;
-    match outcome {
+        .need(WITHIN_GROUPS, params![owner, owner, settings::max_groups_per_user()]);
+    match run(batch, id, &[owner]).await {
         Err(sql::Error::Unmet(WITHIN)) => Err(too_many_groups()),
         Err(sql::Error::Unmet(_)) => Err(Error::not_found("no such user")),
         outcome => Ok(outcome.map(|_| ())?),
@@ -89,7 +95,7 @@ pub(crate) async fn create(id: u64, owner: u64, name: &str, join: JoinPolicy, no
 pub(crate) async fn join(group: u64, user: u64, now: u64) -> Result<Option<Group>, Error> {
     const WITHIN_USER: u32 = 4;
     const WITHIN_GROUP: u32 = 5;
-    let outcome = begin(group)
+    let batch = begin(group)
         .need(TAKE_USER, params![user])
         .need(
             "UPDATE chat_groups SET member_count = member_count + 1 WHERE id = ? AND join_policy = ?",
@@ -101,10 +107,8 @@ pub(crate) async fn join(group: u64, user: u64, now: u64) -> Result<Option<Group
             params![user, Role::Member, now, group],
         )
         .need(WITHIN_GROUPS, params![user, user, settings::max_groups_per_user()])
-        .need(WITHIN_MEMBERS, params![group, settings::max_members()])
-        .run()
-        .await;
-    match outcome {
+        .need(WITHIN_MEMBERS, params![group, settings::max_members()]);
+    match run(batch, group, &[user]).await {
         Err(sql::Error::Unmet(WITHIN_USER)) => Err(too_many_groups()),
         Err(sql::Error::Unmet(WITHIN_GROUP)) => Err(full()),
         outcome => {
@@ -127,7 +131,7 @@ pub(crate) async fn leave(group: u64, user: u64) -> Result<Option<()>, Error> {
             params![group, user, Role::Owner],
         )
         .need(ONE_LESS, params![group]);
-    done(batch).await
+    done(batch, group, &[user]).await
 }
 
 /// Ends a group whose only member is its owner. Its conversation and its messages are kept.
@@ -138,7 +142,7 @@ pub(crate) async fn end(group: u64, owner: u64) -> Result<Option<()>, Error> {
             params![group, owner],
         )
         .need("DELETE FROM members WHERE conversation_id = ?", params![group]);
-    done(batch).await
+    done(batch, group, &[owner]).await
 }
 
 /// `user_id` columns of steps that read users.
@@ -172,13 +176,14 @@ pub(crate) async fn invite(group: u64, by: u64, ids: &[u64], now: u64) -> Result
     const BEFORE: usize = 3;
     const AFTER: usize = 6;
     const WITHIN_GROUP: u32 = 8;
+    let invited = ids;
     let ids = padded(ids);
     let places = sql::places(ids.len());
     let named = format!("SELECT user_id FROM members WHERE conversation_id = ? AND user_id IN ({places})");
     let counted = format!("(SELECT COUNT(*) FROM members WHERE conversation_id = ? AND user_id IN ({places}))");
     let count =
         |sign: &str| format!("UPDATE chat_groups SET member_count = member_count {sign} {counted} WHERE id = ?");
-    let outcome = begin(group)
+    let batch = begin(group)
         .need(
             "SELECT m.role FROM chat_groups g JOIN members m ON m.conversation_id = g.id AND m.user_id = ? \
              WHERE g.id = ? AND (m.role >= ? OR g.join_policy = ?)",
@@ -193,9 +198,8 @@ pub(crate) async fn invite(group: u64, by: u64, ids: &[u64], now: u64) -> Result
         .step(add_sql(&places), add_params(group, by, &ids, now))
         .step(named, around(params![group], &ids, params![]))
         .need(count("+"), around(params![group], &ids, params![group]))
-        .need(WITHIN_MEMBERS, params![group, settings::max_members()])
-        .run()
-        .await;
+        .need(WITHIN_MEMBERS, params![group, settings::max_members()]);
+    let outcome = run(batch, group, invited).await;
     if let Err(sql::Error::Unmet(WITHIN_GROUP)) = outcome {
         return Err(full());
     }
@@ -241,13 +245,13 @@ pub(crate) async fn remove(group: u64, by: u64, user: u64) -> Result<Option<()>,
             params![group, user],
         )
         .need(ONE_LESS, params![group]);
-    done(batch).await
+    done(batch, group, &[user]).await
 }
 
 /// Gives a role to a member who is not the owner, by the owner; gives the role of before.
 pub(crate) async fn set_role(group: u64, by: u64, user: u64, role: Role) -> Result<Option<Role>, Error> {
     const FORMER: usize = 2;
-    let outcome = begin(group)
+    let batch = begin(group)
         .need(
             "SELECT id FROM chat_groups WHERE id = ? AND owner_id = ?",
             params![group, by],
@@ -259,10 +263,8 @@ pub(crate) async fn set_role(group: u64, by: u64, user: u64, role: Role) -> Resu
         .need(
             "UPDATE members SET role = ? WHERE conversation_id = ? AND user_id = ?",
             params![role, group, user],
-        )
-        .run()
-        .await;
-    let Some(steps) = guarded(outcome)? else {
+        );
+    let Some(steps) = guarded(run(batch, group, &[user]).await)? else {
         return Ok(None);
     };
     rows(&steps, FORMER).first().map(|row| row.at(0)).transpose()
@@ -278,5 +280,5 @@ pub(crate) async fn transfer(group: u64, by: u64, user: u64) -> Result<Option<()
         )
         .need(give, params![Role::Admin, group, by])
         .need(give, params![Role::Owner, group, user]);
-    done(batch).await
+    done(batch, group, &[by, user]).await
 }

@@ -160,7 +160,12 @@ impl groups::Guest for Component {
     }
 
     async fn info(caller: Caller, group: u64) -> Result<Group, Error> {
-        rules::visible(store::standing(group, caller.user).await?)
+        let known = store::known(group).await?;
+        let is_member = match &known {
+            Some(known) if !rules::is_open(known) => membership::joined(group, caller.user).await?.is_some(),
+            _ => false,
+        };
+        rules::visible(known, is_member)
     }
 }
 

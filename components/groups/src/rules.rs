@@ -71,11 +71,15 @@ pub(crate) fn fan_out(members: u32, threshold: u32) -> FanOut {
 }
 
 /// Whether someone may see a group: members, and anyone when it is open.
-pub(crate) fn visible(standing: Option<Standing>) -> Result<Group, Error> {
-    match standing {
-        Some(Standing { group, role }) if role.is_some() || group.join == JoinPolicy::Open => Ok(group),
-        _ => Err(no_such_group()),
-    }
+pub(crate) fn visible(group: Option<Group>, is_member: bool) -> Result<Group, Error> {
+    group
+        .filter(|group| is_member || is_open(group))
+        .ok_or_else(no_such_group)
+}
+
+/// Whether anyone may see a group.
+pub(crate) fn is_open(group: &Group) -> bool {
+    group.join == JoinPolicy::Open
 }
 
 /// The group and the role of a member; an error for anyone else.
@@ -218,15 +222,16 @@ mod tests {
             Some(ErrorCode::NotFound)
         );
         assert_eq!(
-            code(visible(standing(JoinPolicy::InviteOnly, None))),
+            code(visible(Some(group(JoinPolicy::InviteOnly, 2)), false)),
             Some(ErrorCode::NotFound)
         );
+        assert!(visible(Some(group(JoinPolicy::InviteOnly, 2)), true).is_ok());
         assert_eq!(
             code(member(standing(JoinPolicy::Open, None))),
             Some(ErrorCode::Forbidden)
         );
-        assert!(visible(standing(JoinPolicy::Open, None)).is_ok());
-        assert_eq!(code(visible(None)), Some(ErrorCode::NotFound));
+        assert!(visible(Some(group(JoinPolicy::Open, 2)), false).is_ok());
+        assert_eq!(code(visible(None, false)), Some(ErrorCode::NotFound));
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! The reads of groups and members, and what rows become. It decides nothing.
+//!
+//! What a caller asks to see is read through the cache; what says why a batch was refused is read from the store.
 
 use crate::bindings::exports::mpim::im::groups::{Group, JoinPolicy, Member, Role};
 use crate::rules::{self, Standing};
 use crate::settings::{self, LONGEST_LIST};
+use guest::cache::cached_one;
 use guest::sql::{self, Read, Row, Value};
 use guest::{Error, params};
+use membership::Members;
 
 impl Read for Role {
     fn read(value: &Value) -> Option<Self> {
@@ -60,6 +64,37 @@ pub(crate) fn group(row: &Row) -> Result<Group, Error> {
     })
 }
 
+/// A group as the cache has it: name, owner, policy, number of members and birth.
+type Kept = (String, u64, u8, u32, u64);
+
+/// A group, through the cache; none where there is no such group.
+pub(crate) async fn known(group_id: u64) -> Result<Option<Group>, Error> {
+    let kept: Option<Kept> = cached_one(membership::group_key(group_id), membership::KEEP, async || {
+        let sql = "SELECT name, owner_id, join_policy, member_count, created_at FROM chat_groups WHERE id = ?";
+        let row = sql::query_one(sql, params![group_id]).await?;
+        let kept = |row: Row| Ok((row.at(0)?, row.at(1)?, row.at(2)?, row.at(3)?, row.at(4)?));
+        row.map(kept).transpose()
+    })
+    .await?;
+    kept.map(|(name, owner, join, members, created_at)| {
+        Ok(Group {
+            id: group_id,
+            name,
+            owner,
+            join: word(join)?,
+            members,
+            fan_out: rules::fan_out(members, settings::fan_out_threshold()),
+            created_at,
+        })
+    })
+    .transpose()
+}
+
+/// A word of the contract from its code in a column.
+fn word<T: Read>(code: u8) -> Result<T, Error> {
+    T::read(&Value::from(code)).ok_or_else(|| Error::internal("internal error"))
+}
+
 /// A group and the role of a user in it; none where there is no such group.
 pub(crate) async fn standing(group_id: u64, user: u64) -> Result<Option<Standing>, Error> {
     let row = sql::query_one(
@@ -105,8 +140,28 @@ pub(crate) async fn group_ids_of(user: u64) -> Result<Vec<u64>, Error> {
     rows.iter().map(|row| row.at(0)).collect()
 }
 
-/// A page of members by user id, after one; empty, too, for a viewer who is no member.
+/// A page of members by user id, after one; empty, too, for a viewer who is no member. The list of a group that is not
+/// too large is cached as a whole.
 pub(crate) async fn members_page(group_id: u64, viewer: u64, after: u64, limit: u32) -> Result<Vec<Member>, Error> {
+    let Members::Listed(members) = membership::members(group_id).await? else {
+        return stored_page(group_id, viewer, after, limit).await;
+    };
+    if !members.iter().any(|member| member.user == viewer) {
+        return Ok(Vec::new());
+    }
+    let page = members.into_iter().filter(|member| member.user > after);
+    page.take(usize::try_from(limit).unwrap_or(usize::MAX))
+        .map(|member| {
+            Ok(Member {
+                user: member.user,
+                role: word(member.role)?,
+                joined_at: member.joined_at,
+            })
+        })
+        .collect()
+}
+
+async fn stored_page(group_id: u64, viewer: u64, after: u64, limit: u32) -> Result<Vec<Member>, Error> {
     let rows = sql::query(
         "SELECT m.user_id, m.role, m.joined_at \
          FROM chat_groups g \

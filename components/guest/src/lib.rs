@@ -6,6 +6,7 @@
 //! refuses to know any rule of instant messaging: those belong to the components.
 
 pub mod bindings;
+pub mod cache;
 mod error;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod native;

@@ -4,10 +4,13 @@
 //! so that a test writes down only what its capability uses: the others answer `unavailable`, or
 //! nothing where there is no error to give.
 
+mod cache;
+
 use std::cell::RefCell;
 use std::pin::Pin;
 use std::rc::Rc;
 
+use crate::bindings::mpim::host::cache::{Filled, Found};
 use crate::bindings::mpim::host::sql::{Error as SqlError, Outcome, Step, Value};
 use crate::metadata::Lease;
 use crate::route::Decision;
@@ -15,6 +18,8 @@ use crate::telemetry::Level;
 use crate::{
     Audience, ContactChange, Error, GroupChange, HostError, Kick, Message, PresenceChange, Recall, StateChange, Waiting,
 };
+
+pub use cache::CacheTwin;
 
 /// What a call of the host gives at last.
 pub type Answer<T> = Pin<Box<dyn Future<Output = T>>>;
@@ -76,6 +81,17 @@ pub trait Host {
     }
     fn batch(&self, steps: Vec<Step>) -> Answer<Result<Vec<Outcome>, SqlError>> {
         absent_sql()
+    }
+
+    /// Without a cache everything is to be loaded.
+    fn lookup(&self, keys: Vec<String>) -> Answer<Result<Vec<Found>, HostError>> {
+        Box::pin(async move { Ok(vec![Found::Load(0); keys.len()]) })
+    }
+    fn fill(&self, entries: Vec<Filled>) -> Answer<()> {
+        Box::pin(async {})
+    }
+    fn forget(&self, keys: Vec<String>) -> Answer<()> {
+        Box::pin(async {})
     }
 
     fn hash_password(&self, password: String) -> Answer<Result<String, HostError>> {

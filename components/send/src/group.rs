@@ -2,6 +2,7 @@
 
 use guest::sql::{self, Batch, Error as SqlError};
 use guest::{Caller, Error, Message, Qos, Receipt, params};
+use membership::{MOST_LISTED, Members};
 
 use crate::draft::Draft;
 use crate::inbox::{self, Kind, values};
@@ -18,8 +19,13 @@ enum FanOut {
 
 /// Keeps the message and pushes it.
 pub(crate) async fn send(caller: &Caller, group: u64, draft: &Draft) -> Result<Receipt, Error> {
+    let mut cached = cached_fan_out(caller.user, group).await?;
     for _ in 0..ROUNDS {
-        let Some(fan_out) = fan_out(caller.user, group).await? else {
+        let known = match cached.take() {
+            None => fan_out(caller.user, group).await?,
+            known => known,
+        };
+        let Some(fan_out) = known else {
             break;
         };
         let message = Unplaced::new(draft, caller.user, true);
@@ -40,7 +46,7 @@ pub(crate) async fn send(caller: &Caller, group: u64, draft: &Draft) -> Result<R
                     inbox::open(members).await?;
                 }
             }
-            // The group ended, its members changed or it crossed the threshold: look again.
+            // The group ended, its members changed or it crossed the threshold: look again, into the store.
             Err(SqlError::Unmet(_)) => {}
             Err(SqlError::UniqueViolation(_)) => {
                 if let Some(receipt) = receipt::of_repeat(caller.user, draft).await? {
@@ -72,6 +78,19 @@ async fn tell(caller: &Caller, group: u64, message: Message, places: Vec<(u64, O
         push::echo(Vec::new(), caller.user, caller.connection, message).await;
     }
     receipt
+}
+
+/// What the cache knows of the way that the group's messages go: a hint, since the write guards that it is still
+/// so, and none whenever it cannot be told for sure.
+async fn cached_fan_out(caller: u64, group: u64) -> Result<Option<FanOut>, Error> {
+    let threshold = usize::try_from(fan_out_threshold()).unwrap_or(usize::MAX);
+    Ok(match membership::members(group).await? {
+        Members::TooMany if threshold <= MOST_LISTED => Some(FanOut::Read),
+        Members::TooMany => None,
+        Members::Listed(members) if members.iter().all(|member| member.user != caller) => None,
+        Members::Listed(members) if members.len() >= threshold => Some(FanOut::Read),
+        Members::Listed(members) => Some(FanOut::Write(members.iter().map(|member| member.user).collect())),
+    })
 }
 
 /// Which way the group's messages go now, and to whom; none unless the caller is a member. Either

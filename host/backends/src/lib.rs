@@ -5,6 +5,7 @@
 //! same contract (the documents of the WIT interfaces), and every failure is typed as worth a retry or not here,
 //! once. Nothing here outlives a deadline: the futures may be dropped at any time.
 
+pub mod aside;
 pub mod memory;
 pub mod mysql;
 pub mod pool;
@@ -84,6 +85,19 @@ pub struct Entry {
     pub priority: Priority,
     /// What was published.
     pub payload: Vec<u8>,
+}
+
+/// A change of a cached value that is made only while the value is the one expected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exchange {
+    /// The key.
+    pub key: String,
+    /// The value that the key must have.
+    pub expected: Vec<u8>,
+    /// What takes its place; none deletes the key.
+    pub value: Option<Vec<u8>>,
+    /// How long the new value lives, in milliseconds; 0 is invalid.
+    pub ttl_ms: u64,
 }
 
 /// A relational store.
@@ -179,6 +193,48 @@ impl Cache {
                 Ok(())
             }
             Self::Redis(cache) => cache.delete(key).await,
+        }
+    }
+
+    /// One answer a key, in the order asked, as the last write left it: a deleted key is absent for whoever asks
+    /// after it was deleted, where [`Self::get_many`] may ask a replica that is a little behind.
+    pub async fn current(&self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, Fault> {
+        match self {
+            Self::Memory(cache) => Ok(keys.iter().map(|key| cache.get(key)).collect()),
+            Self::Redis(cache) => cache.current(keys).await,
+        }
+    }
+
+    /// Deletes keys, each of which may be absent. After a failure some of them may be left.
+    pub async fn delete_many(&self, keys: &[String]) -> Result<(), Fault> {
+        match self {
+            Self::Memory(cache) => {
+                keys.iter().for_each(|key| cache.delete(key));
+                Ok(())
+            }
+            Self::Redis(cache) => cache.delete_many(keys).await,
+        }
+    }
+
+    /// Sets each key that is absent to its value, for `ttl_ms` milliseconds. One answer a key, in order: none
+    /// where it was set, or the value that is there and stays. Each key is set at once for all callers.
+    pub async fn claim(&self, entries: Vec<(String, Vec<u8>)>, ttl_ms: u64) -> Result<Vec<Option<Vec<u8>>>, Fault> {
+        match self {
+            Self::Memory(cache) => {
+                let claims = entries.into_iter().map(|(key, value)| cache.claim(key, value, ttl_ms));
+                claims.collect()
+            }
+            Self::Redis(cache) => cache.claim(entries, ttl_ms).await,
+        }
+    }
+
+    /// Makes each exchange whose key has the expected value; for each, whether it was made. Nothing comes between
+    /// the look and the change of a key. An exchange that takes effect late, after its caller is gone, is
+    /// as good as one in time: the value is compared when it takes effect.
+    pub async fn exchange(&self, exchanges: Vec<Exchange>) -> Result<Vec<bool>, Fault> {
+        match self {
+            Self::Memory(cache) => exchanges.into_iter().map(|exchange| cache.exchange(exchange)).collect(),
+            Self::Redis(cache) => cache.exchange(exchanges).await,
         }
     }
 

@@ -5,6 +5,7 @@
 //! kept apart from those of others, so a component reaches nobody else's cache or leases. No
 //! capability knows the gateway: what shall reach clients goes into the queue of their node.
 
+mod cache;
 mod guards;
 mod ids;
 mod password;
@@ -23,6 +24,7 @@ use wasmtime::component::{HasSelf, Linker};
 
 use crate::breakers::Breaker;
 use crate::config::{FunctionSettings, Settings};
+use backends::aside::Aside;
 use backends::{Cache, Fault, Metadata, Queue, Sql};
 
 pub use ids::{Ids, Loan, NoWorker, WORKERS, now_ms};
@@ -58,6 +60,8 @@ pub struct Node {
     pub sql_writes: Breaker,
     /// The cache.
     pub cache: Cache,
+    /// The loads that go through the cache.
+    pub aside: Aside,
     /// Leases and locks.
     pub metadata: Metadata,
     /// Opens when they fail again and again: a call that cannot have them soon knows, instead of waiting.
@@ -88,6 +92,9 @@ pub struct Granted {
     /// The name of the function.
     pub function: Arc<str>,
     config: std::collections::BTreeMap<String, String>,
+    /// The space of its keys in the cache.
+    cache_space: String,
+    lookups: cache::Counters,
     meter: Meter,
     breakers: guards::Breakers,
     buckets: guards::Buckets,
@@ -103,6 +110,8 @@ impl Granted {
                 .map(|(key, value)| (key.clone(), value.to_string()))
                 .collect(),
             meter: Meter::new(function.clone(), node.telemetry.clone()),
+            cache_space: settings.cache_space.clone().unwrap_or_else(|| function.to_string()),
+            lookups: cache::Counters::new(&function),
             breakers: guards::Breakers::new(node.breaker.clone()),
             buckets: guards::Buckets::new(settings.rates.clone(), node.telemetry.rate_keys_max),
             function,

@@ -1,46 +1,16 @@
-//! `mpim:host/cache`, `metadata` and `queue` over their backends. Keys, sets, locks and groups are the
+//! `mpim:host/metadata` and `queue` over their backends. Sets, locks and groups are the
 //! function's own; topics are shared, so that functions can talk to each other through them.
 
 use wasmtime::component::{Accessor, HasSelf};
 
 use super::wit::types::{Error, Priority as WitPriority};
-use super::wit::{cache, metadata, queue};
+use super::wit::{metadata, queue};
 use super::{Guest, guarded, push};
 use backends::{Lease, Priority};
 
 /// The sandbox's view, taken out of its store so that nothing is borrowed while waiting.
-fn guest<T: 'static>(accessor: &Accessor<T, HasSelf<Guest>>) -> Guest {
+pub(super) fn guest<T: 'static>(accessor: &Accessor<T, HasSelf<Guest>>) -> Guest {
     accessor.with(|mut access| access.get().clone())
-}
-
-impl cache::Host for Guest {}
-
-impl<T: Send + 'static> cache::HostWithStore<T> for HasSelf<Guest> {
-    async fn get(accessor: &Accessor<T, Self>, key: String) -> Result<Option<Vec<u8>>, Error> {
-        let guest = guest(accessor);
-        Ok(guest.node.cache.get(&guest.scoped(&key)).await?)
-    }
-
-    async fn get_many(accessor: &Accessor<T, Self>, keys: Vec<String>) -> Result<Vec<Option<Vec<u8>>>, Error> {
-        let guest = guest(accessor);
-        let keys: Vec<_> = keys.iter().map(|key| guest.scoped(key)).collect();
-        Ok(guest.node.cache.get_many(&keys).await?)
-    }
-
-    async fn set(accessor: &Accessor<T, Self>, key: String, value: Vec<u8>, ttl_ms: u64) -> Result<(), Error> {
-        let guest = guest(accessor);
-        Ok(guest.node.cache.set(guest.scoped(&key), value, ttl_ms).await?)
-    }
-
-    async fn delete(accessor: &Accessor<T, Self>, key: String) -> Result<(), Error> {
-        let guest = guest(accessor);
-        Ok(guest.node.cache.delete(&guest.scoped(&key)).await?)
-    }
-
-    async fn increment(accessor: &Accessor<T, Self>, key: String, by: i64, ttl_ms: u64) -> Result<i64, Error> {
-        let guest = guest(accessor);
-        Ok(guest.node.cache.increment(guest.scoped(&key), by, ttl_ms).await?)
-    }
 }
 
 impl metadata::Host for Guest {}

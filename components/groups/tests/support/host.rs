@@ -1,4 +1,4 @@
-//! A host for native tests: the real schema in an in-memory SQLite, and a record of what was told.
+//! A host for native tests: the real schema in an in-memory SQLite, a cache, and a record of what was told.
 //!
 //! It keeps the promises of `mpim:host/sql`: a batch is one transaction, undone as a whole. It has no
 //! clock, no network and one thread, so that every answer is ready at once.
@@ -9,8 +9,9 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+use guest::bindings::mpim::host::cache::{Filled, Found};
 use guest::bindings::mpim::host::sql::{Error as SqlError, Outcome, Step, Value};
-use guest::native::{Answer, Host};
+use guest::native::{Answer, CacheTwin, Host};
 use guest::{Audience, Caller, ContactChange, GroupChange, HostError};
 use rusqlite::types::{Value as Stored, ValueRef};
 use rusqlite::{Connection, params_from_iter};
@@ -27,6 +28,9 @@ pub(crate) struct TestHost {
     /// Whether hints are refused.
     deaf: Cell<bool>,
     told: RefCell<Vec<String>>,
+    cache: CacheTwin,
+    /// Reads of the store, batches apart.
+    queries: Cell<u64>,
 }
 
 /// A host with users of these ids, named `u` and the id, given to this thread.
@@ -44,6 +48,8 @@ pub(crate) fn host(users: impl IntoIterator<Item = u64>) -> Rc<TestHost> {
         others: RefCell::default(),
         deaf: Cell::new(false),
         told: RefCell::default(),
+        cache: CacheTwin::default(),
+        queries: Cell::new(0),
     });
     guest::native::give(host.clone());
     host
@@ -84,6 +90,13 @@ impl TestHost {
 
     pub(crate) fn run(&self, sql: &str) {
         self.connection.execute_batch(sql).unwrap();
+    }
+
+    /// How many reads of the store a call makes.
+    pub(crate) fn queries_of<T>(&self, call: impl FnOnce() -> T) -> u64 {
+        let before = self.queries.get();
+        call();
+        self.queries.get() - before
     }
 
     pub(crate) fn number(&self, sql: &str) -> i64 {
@@ -173,6 +186,7 @@ impl Host for TestHost {
     }
 
     fn query(&self, sql: String, params: Vec<Value>) -> Answer<Result<Vec<Vec<Value>>, SqlError>> {
+        self.queries.set(self.queries.get() + 1);
         let rows = self.rows(&sql, &params);
         Box::pin(async move { rows })
     }
@@ -192,6 +206,21 @@ impl Host for TestHost {
         let outcomes = self.all(&steps);
         self.run(if outcomes.is_ok() { "COMMIT" } else { "ROLLBACK" });
         Box::pin(async move { outcomes })
+    }
+
+    fn lookup(&self, keys: Vec<String>) -> Answer<Result<Vec<Found>, HostError>> {
+        let found = self.cache.lookup(&keys);
+        Box::pin(async move { Ok(found) })
+    }
+
+    fn fill(&self, entries: Vec<Filled>) -> Answer<()> {
+        self.cache.fill(entries);
+        Box::pin(async {})
+    }
+
+    fn forget(&self, keys: Vec<String>) -> Answer<()> {
+        self.cache.forget(&keys);
+        Box::pin(async {})
     }
 
     fn subscribe(&self, users: Vec<u64>, topic: String) -> Answer<Result<(), HostError>> {

@@ -18,8 +18,9 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+use guest::bindings::mpim::host::cache::{Filled, Found};
 use guest::bindings::mpim::host::sql::Step;
-use guest::native::{Answer, Host};
+use guest::native::{Answer, CacheTwin, Host};
 use guest::route::Decision;
 use guest::sql::{Error as SqlError, Outcome, Value};
 use guest::{Audience, Caller, Error, HostError, Message, Recall, StateChange, Waiting};
@@ -63,6 +64,9 @@ pub struct World {
     pub routed: Rc<Cell<u32>>,
     pub queries: Rc<Cell<u32>>,
     pub batches: Rc<Cell<u32>>,
+    pub cache: Rc<CacheTwin>,
+    /// Whether there is a cache.
+    pub cached: Rc<Cell<bool>>,
 }
 
 /// Runs a call to its end.
@@ -102,6 +106,8 @@ impl World {
             routed: Rc::default(),
             queries: Rc::default(),
             batches: Rc::default(),
+            cache: Rc::default(),
+            cached: Rc::default(),
         };
         for user in 1..=users {
             world.exec(&format!(
@@ -337,6 +343,24 @@ impl Host for World {
             world.batches.set(world.batches.get() + 1);
             world.transact(&steps)
         })
+    }
+
+    fn lookup(&self, keys: Vec<String>) -> Answer<Result<Vec<Found>, HostError>> {
+        if !self.cached.get() {
+            return Box::pin(async move { Ok(vec![Found::Load(0); keys.len()]) });
+        }
+        let world = self.clone();
+        step(move || Ok(world.cache.lookup(&keys)))
+    }
+
+    fn fill(&self, entries: Vec<Filled>) -> Answer<()> {
+        let world = self.clone();
+        step(move || world.cache.fill(entries))
+    }
+
+    fn forget(&self, keys: Vec<String>) -> Answer<()> {
+        let world = self.clone();
+        step(move || world.cache.forget(&keys))
     }
 
     fn route_message(&self, users: Vec<u64>) -> Answer<Result<Decision, Error>> {

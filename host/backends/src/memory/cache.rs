@@ -11,7 +11,7 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::end_of;
-use crate::Fault;
+use crate::{Exchange, Fault};
 
 /// What an entry takes beside its key and value, about.
 const ENTRY_BYTES: usize = 128;
@@ -103,9 +103,53 @@ impl Cache {
         Ok(())
     }
 
-    /// Deletes a key, which may be absent.
+    /// Deletes a key, which may be absent. It takes its turn with [`Self::claim`], [`Self::exchange`] and
+    /// [`Self::increment`] of the same key: invalidating would slip in between what they read and what they write.
     pub fn delete(&self, key: &str) {
-        self.entries.invalidate(key);
+        self.entries.entry_by_ref(key).and_compute_with(|_| Op::Remove);
+    }
+
+    /// Sets a key that is absent; otherwise gives its value and leaves it.
+    pub fn claim(&self, key: String, value: Vec<u8>, ttl_ms: u64) -> Result<Option<Vec<u8>>, Fault> {
+        let ends = end_of(ttl_ms)?;
+        self.fits(key.len() + value.len())?;
+        let mut before = None;
+        self.entries.entry(key).and_compute_with(|entry| match alive(entry) {
+            Some(kept) => {
+                before = Some(kept.value.to_vec());
+                Op::Nop
+            }
+            None => Op::Put(Kept {
+                value: value.into(),
+                ends,
+            }),
+        });
+        Ok(before)
+    }
+
+    /// Replaces or deletes a value that is still what is expected; whether it was.
+    pub fn exchange(&self, exchange: Exchange) -> Result<bool, Fault> {
+        let Exchange {
+            key,
+            expected,
+            value,
+            ttl_ms,
+        } = exchange;
+        let ends = end_of(ttl_ms)?;
+        self.fits(key.len() + value.as_ref().map_or(0, Vec::len))?;
+        let mut same = false;
+        self.entries.entry(key).and_compute_with(|entry| {
+            same = alive(entry).is_some_and(|kept| *kept.value == *expected);
+            match value {
+                _ if !same => Op::Nop,
+                Some(value) => Op::Put(Kept {
+                    value: value.into(),
+                    ends,
+                }),
+                None => Op::Remove,
+            }
+        });
+        Ok(same)
     }
 
     /// Adds to a counter, at once for all callers, and gives its new value.
@@ -114,9 +158,7 @@ impl Cache {
         self.fits(key.len())?;
         let mut sum = by;
         let result = self.entries.entry(key).and_try_compute_with(|entry| {
-            let kept = entry
-                .map(moka::Entry::into_value)
-                .filter(|kept| Instant::now() < kept.ends);
+            let kept = alive(entry);
             let (before, ends) = match &kept {
                 Some(kept) => (number(&kept.value)?, kept.ends),
                 None => (0, fresh),
@@ -145,6 +187,13 @@ impl Cache {
         }
         Ok(())
     }
+}
+
+/// What an entry holds whose time has not ended.
+fn alive(entry: Option<moka::Entry<String, Kept>>) -> Option<Kept> {
+    entry
+        .map(moka::Entry::into_value)
+        .filter(|kept| Instant::now() < kept.ends)
 }
 
 /// The number of a counter, written as this cache writes it.

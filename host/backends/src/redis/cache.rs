@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::gather::gather;
 use super::{Link, Script, Settings};
-use crate::{Fault, life_of};
+use crate::{Exchange, Fault, life_of};
 
 /// Keys that one command asks for.
 const KEYS_PER_COMMAND: usize = 1_000;
@@ -29,6 +29,19 @@ if redis.call('PTTL', KEYS[1]) < 0 then
     redis.call('PEXPIRE', KEYS[1], ARGV[2])
 end
 return redis.call('GET', KEYS[1])
+";
+
+/// Replaces or deletes a value that is still the expected one.
+const EXCHANGE: &str = r"
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+    return 0
+end
+if ARGV[2] == 'keep' then
+    redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[4])
+else
+    redis.call('DEL', KEYS[1])
+end
+return 1
 ";
 
 /// The bounds of a cache in Redis.
@@ -55,6 +68,7 @@ impl Default for CacheSettings {
 pub struct Cache {
     link: Box<Link>,
     increment: Script,
+    exchange: Script,
     entry_bytes_max: usize,
 }
 
@@ -64,6 +78,7 @@ impl Cache {
         Ok(Self {
             link: Box::new(Link::new("cache", &settings.server)?),
             increment: Script::new(INCREMENT),
+            exchange: Script::new(EXCHANGE),
             entry_bytes_max: settings.entry_bytes_max,
         })
     }
@@ -89,6 +104,58 @@ impl Cache {
             Ok(values)
         });
         Ok(gather(asked).await?.into_iter().flatten().collect())
+    }
+
+    /// One answer a key, in the order asked, never from a replica: a key that was deleted is gone here.
+    pub async fn current(&self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, Fault> {
+        let asked = keys.chunks(KEYS_PER_COMMAND).map(async |keys| {
+            let mut mget = redis::cmd("MGET");
+            for key in keys {
+                mget.arg(self.link.key(key));
+            }
+            let values: Vec<Option<Vec<u8>>> = self.link.call(&mget).await?;
+            Ok(values)
+        });
+        Ok(gather(asked).await?.into_iter().flatten().collect())
+    }
+
+    /// Deletes keys, each of which may be absent.
+    pub async fn delete_many(&self, keys: &[String]) -> Result<(), Fault> {
+        gather(keys.iter().map(|key| self.delete(key))).await.map(|_| ())
+    }
+
+    /// Sets each key that is absent; for each, what was there and stays.
+    pub async fn claim(&self, entries: Vec<(String, Vec<u8>)>, ttl_ms: u64) -> Result<Vec<Option<Vec<u8>>>, Fault> {
+        let life_ms = life_of(ttl_ms)?;
+        let asked = entries.into_iter().map(async |(key, value)| {
+            self.fits(key.len() + value.len())?;
+            let mut set = redis::cmd("SET");
+            set.arg(self.link.key(&key)).arg(value);
+            self.link.call(set.arg("NX").arg("GET").arg("PX").arg(life_ms)).await
+        });
+        gather(asked).await
+    }
+
+    /// Makes each exchange whose key has the expected value; for each, whether it was made.
+    pub async fn exchange(&self, exchanges: Vec<Exchange>) -> Result<Vec<bool>, Fault> {
+        gather(exchanges.into_iter().map(|exchange| self.exchange_one(exchange))).await
+    }
+
+    async fn exchange_one(&self, exchange: Exchange) -> Result<bool, Fault> {
+        let life_ms = life_of(exchange.ttl_ms)?;
+        self.fits(exchange.key.len() + exchange.value.as_ref().map_or(0, Vec::len))?;
+        let what: &[u8] = if exchange.value.is_some() { b"keep" } else { b"delete" };
+        let args = [
+            exchange.expected,
+            what.to_vec(),
+            exchange.value.unwrap_or_default(),
+            life_ms.to_string().into_bytes(),
+        ];
+        let made: u8 = self
+            .link
+            .run(&self.exchange, &[self.link.key(&exchange.key)], &args)
+            .await?;
+        Ok(made > 0)
     }
 
     /// Sets or replaces a value for `ttl_ms` milliseconds.

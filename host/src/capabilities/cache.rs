@@ -1,0 +1,143 @@
+//! `mpim:host/cache` over its backend, and what goes through it to a store.
+//!
+//! Keys are those of the function's space. Lookups are counted by what they found, so that the share of hits of each
+//! function can be read from its metrics.
+
+use metrics::Counter;
+use wasmtime::component::{Accessor, HasSelf};
+
+use super::Guest;
+use super::stores::guest;
+use super::wit::cache as wit;
+use super::wit::types::Error;
+use backends::aside::{Filled, Found, Tally};
+
+/// How the lookups of one function were answered.
+pub(super) struct Counters {
+    hit: Counter,
+    absent: Counter,
+    miss: Counter,
+    waited: Counter,
+    failed_lookups: Counter,
+    failed_fills: Counter,
+    failed_forgets: Counter,
+}
+
+impl Counters {
+    pub(super) fn new(function: &str) -> Self {
+        let lookups = |result: &'static str| metrics::counter!("mpim_cache_lookups_total", "function" => function.to_owned(), "result" => result);
+        let failed = |what: &'static str| metrics::counter!("mpim_cache_failures_total", "function" => function.to_owned(), "what" => what);
+        Self {
+            hit: lookups("hit"),
+            absent: lookups("absent"),
+            miss: lookups("miss"),
+            waited: lookups("waited"),
+            failed_lookups: failed("lookup"),
+            failed_fills: failed("fill"),
+            failed_forgets: failed("forget"),
+        }
+    }
+
+    fn count(&self, tally: Tally) {
+        self.hit.increment(tally.hit);
+        self.absent.increment(tally.absent);
+        self.miss.increment(tally.miss);
+        self.waited.increment(tally.waited);
+        self.failed_lookups.increment(u64::from(tally.failed));
+    }
+}
+
+impl Guest {
+    /// A key of the function's space. No name of a function begins as these do, so that nothing that is set
+    /// by itself is taken for the other half of a lookup.
+    fn aside(&self, key: &str) -> String {
+        format!("~{}/{key}", self.granted.cache_space)
+    }
+
+    fn all_aside(&self, keys: &[String]) -> Vec<String> {
+        keys.iter().map(|key| self.aside(key)).collect()
+    }
+
+    fn cached(&self, key: &str) -> String {
+        format!("{}/{key}", self.granted.cache_space)
+    }
+}
+
+impl wit::Host for Guest {}
+
+impl<T: Send + 'static> wit::HostWithStore<T> for HasSelf<Guest> {
+    async fn lookup(accessor: &Accessor<T, Self>, keys: Vec<String>) -> Result<Vec<wit::Found>, Error> {
+        let guest = guest(accessor);
+        let (node, function) = (&guest.node, &guest.granted.function);
+        let keys = guest.all_aside(&keys);
+        let (found, tally) = node.aside.lookup(&node.cache, function, &keys).await?;
+        guest.granted.lookups.count(tally);
+        Ok(found.into_iter().map(wit::Found::from).collect())
+    }
+
+    async fn fill(accessor: &Accessor<T, Self>, entries: Vec<wit::Filled>) {
+        let guest = guest(accessor);
+        let (node, function) = (&guest.node, &guest.granted.function);
+        let entries = entries.into_iter().map(Filled::from).collect();
+        if let Err(error) = node.aside.fill(&node.cache, function, entries).await {
+            guest.granted.lookups.failed_fills.increment(1);
+            tracing::debug!(%function, %error, "what was loaded is not cached");
+        }
+    }
+
+    async fn forget(accessor: &Accessor<T, Self>, keys: Vec<String>) {
+        let guest = guest(accessor);
+        let node = &guest.node;
+        if let Err(error) = node.aside.forget(&node.cache, &guest.all_aside(&keys)).await {
+            guest.granted.lookups.failed_forgets.increment(1);
+            let function = &guest.granted.function;
+            tracing::warn!(%function, %error, keys = keys.len(), "what was changed stays cached until its time ends");
+        }
+    }
+
+    async fn get(accessor: &Accessor<T, Self>, key: String) -> Result<Option<Vec<u8>>, Error> {
+        let guest = guest(accessor);
+        Ok(guest.node.cache.get(&guest.cached(&key)).await?)
+    }
+
+    async fn get_many(accessor: &Accessor<T, Self>, keys: Vec<String>) -> Result<Vec<Option<Vec<u8>>>, Error> {
+        let guest = guest(accessor);
+        let keys: Vec<_> = keys.iter().map(|key| guest.cached(key)).collect();
+        Ok(guest.node.cache.get_many(&keys).await?)
+    }
+
+    async fn set(accessor: &Accessor<T, Self>, key: String, value: Vec<u8>, ttl_ms: u64) -> Result<(), Error> {
+        let guest = guest(accessor);
+        Ok(guest.node.cache.set(guest.cached(&key), value, ttl_ms).await?)
+    }
+
+    async fn delete(accessor: &Accessor<T, Self>, key: String) -> Result<(), Error> {
+        let guest = guest(accessor);
+        Ok(guest.node.cache.delete(&guest.cached(&key)).await?)
+    }
+
+    async fn increment(accessor: &Accessor<T, Self>, key: String, by: i64, ttl_ms: u64) -> Result<i64, Error> {
+        let guest = guest(accessor);
+        Ok(guest.node.cache.increment(guest.cached(&key), by, ttl_ms).await?)
+    }
+}
+
+impl From<Found> for wit::Found {
+    fn from(found: Found) -> Self {
+        match found {
+            Found::Value(value) => Self::Value(value),
+            Found::Absent => Self::Absent,
+            Found::Load(ticket) => Self::Load(ticket),
+        }
+    }
+}
+
+impl From<wit::Filled> for Filled {
+    fn from(filled: wit::Filled) -> Self {
+        Self {
+            ticket: filled.ticket,
+            value: filled.value,
+            ttl_ms: filled.ttl_ms,
+        }
+    }
+}
