@@ -3,9 +3,7 @@
 //! The only place that chooses between twins. What cannot be used says what and where, without secrets.
 
 use std::path::Path;
-use std::time::Duration;
 
-use anyhow::Context as _;
 use backends::{Cache, Fault, Metadata, Queue, Sql, memory, mysql, redis, sqlite};
 
 use crate::config::Settings;
