@@ -392,7 +392,7 @@ fn one_script_a_step() {
             ..settings
         };
         let queue = node(&streams(&settings, &Bounds::default()), "one");
-        for (topic, flights, rounds) in [("alone", 1, 2_000), ("together", 64, 300)] {
+        for (topic, flights, rounds) in [("alone", 1, 500), ("together", 64, 50)] {
             begin(&queue, topic, "g").await;
             let (before, begun) = (round_trips(&server), Instant::now());
             let mut tasks = tokio::task::JoinSet::new();
