@@ -1,6 +1,7 @@
 //! Private servers for tests: each on a free port of this machine, in a folder of its own, gone with its owner.
 
 pub(crate) mod mariadb;
+pub(crate) mod proxy;
 pub(crate) mod redis;
 
 use std::io::Write as _;
