@@ -16,6 +16,7 @@ mod section;
     reason = "written for tests, which use more of it"
 )]
 mod servers;
+mod soak;
 mod workspace;
 
 use std::os::unix::process::CommandExt;
@@ -33,6 +34,9 @@ usage: cargo xtask COMMAND
   cluster N       build, and start N nodes on a private Redis and MariaDB, on 127.0.0.1:7080 and the ports after it
   test [ARGS]     bundle, the guests that the tests run, and the tests of the workspace: cargo test ARGS; installs
                   redis-server and mariadb-server by apt where they are missing and it may
+  soak [--minutes N] [STORY]
+                  as test, but the stories of clusters alone, again and again with new seeds, for 10 minutes unless
+                  said otherwise; then a table. MPIM_SOAK=N makes each story N times as long
 
 exit codes: 0 done, 1 failed, 2 wrong usage";
 
@@ -49,6 +53,15 @@ fn main() -> ExitCode {
         "up" => up(rest),
         "cluster" => run_cluster(rest),
         "test" => test(rest),
+        "soak" => match soak::Soak::read(rest) {
+            Some(soak) => packages::ensure()
+                .and_then(|()| bundle())
+                .and_then(|workspace| soak.run(&workspace)),
+            None => {
+                eprintln!("{USAGE}");
+                return ExitCode::from(2);
+            }
+        },
         "help" | "--help" | "-h" => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
