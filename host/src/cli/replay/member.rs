@@ -77,6 +77,8 @@ pub(super) struct Member {
     pub(super) stage: Arc<Stage>,
     pub(super) index: usize,
     token: String,
+    /// Which of the servers it is at.
+    server: usize,
     pub(super) inbox: Inbox<Arrival>,
     pub(super) tallies: [Tally; 2],
     /// The send to be made next: each line is two sends, in order.
@@ -125,6 +127,7 @@ impl Member {
             stage,
             index,
             token,
+            server: index,
             inbox,
             tallies,
             next: 0,
@@ -380,6 +383,7 @@ impl Member {
                 Err(error @ Error::Unreadable(_)) => return Err(error),
                 Err(_) => {
                     self.asked.clear();
+                    self.server += 1;
                     sleep(backoff).await;
                     backoff = (backoff * 2).min(BACKOFF_MOST);
                 }
@@ -388,7 +392,7 @@ impl Member {
     }
 
     async fn resume(&mut self) -> Result<Client, Error> {
-        let mut client = resume(&self.stage.address, &self.token).await?;
+        let mut client = resume(self.stage.servers.of(self.server), &self.token).await?;
         let unanswered: Vec<usize> = self.in_flight.keys().copied().collect();
         for number in unanswered {
             if let Some(flight) = self.in_flight.get_mut(&number) {

@@ -28,7 +28,7 @@ use figures::{Counts, Report};
 use ledger::Ledger;
 use member::{Leaving, Member};
 use play::{Circle, Play};
-use stage::{Progress, Stage};
+use stage::{Progress, Servers, Stage};
 
 const LOOK: Duration = Duration::from_millis(100);
 /// How long the members have to say goodbye.
@@ -45,15 +45,17 @@ const LISTED: usize = 10;
 #[command(after_help = concat!(
     "Examples:\n",
     "  mpim replay plays.jsonl\n",
-    "  mpim replay plays.jsonl --seed 7 --drop 0.05 --json\n\n",
+    "  mpim replay plays.jsonl --seed 7 --drop 0.05 --json\n",
+    "  mpim replay plays.jsonl --url http://127.0.0.1:7080 --url http://127.0.0.1:7081\n\n",
     exit_codes!()
 ))]
 pub(crate) struct Replay {
     /// The lines to perform.
     file: PathBuf,
-    /// Where the server is.
-    #[arg(long, default_value = super::DEFAULT_URL)]
-    url: Address,
+    /// Where the server is. Given several times, speakers are spread over all of them, and one whose server is gone
+    /// goes on at the next.
+    #[arg(long = "url", value_name = "URL", default_value = super::DEFAULT_URL)]
+    urls: Vec<Address>,
     /// Decides, with the file, where connections drop.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -124,12 +126,13 @@ async fn prepare(
     bars: &MultiProgress,
 ) -> Result<(Stage, Vec<String>, Vec<Client>), Failure> {
     let bar = bars.add(bar("registering", play.speakers() as u64));
-    let grants = stage::register(&replay.url, &run, play.speakers(), &bar).await?;
+    let servers = Servers::new(&replay.urls).ok_or_else(|| Failure::other("no server is named"))?;
+    let grants = stage::register(&servers, &run, play.speakers(), &bar).await?;
     bar.finish_and_clear();
-    let groups = stage::gather(&replay.url, &run, &play, &grants).await?;
-    let clients = stage::connect(&replay.url, &grants).await?;
+    let groups = stage::gather(servers.of(0), &run, &play, &grants).await?;
+    let clients = stage::connect(&servers, &grants).await?;
     let stage = Stage {
-        address: replay.url.clone(),
+        servers,
         run,
         ledger: Ledger::new(play.lines()),
         play,

@@ -32,7 +32,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// What the members share.
 #[derive(Debug)]
 pub(super) struct Stage {
-    pub(super) address: Address,
+    pub(super) servers: Servers,
     pub(super) run: String,
     pub(super) play: Play,
     pub(super) ledger: Ledger,
@@ -40,6 +40,33 @@ pub(super) struct Stage {
     pub(super) users: Vec<u64>,
     pub(super) groups: Groups,
     pub(super) progress: Progress,
+}
+
+/// Where the service is: one server, or all of a cluster.
+#[derive(Debug)]
+pub(super) struct Servers {
+    first: Address,
+    others: Vec<Address>,
+}
+
+impl Servers {
+    /// The servers in the order in which they are tried; there is at least one.
+    pub(super) fn new(addresses: &[Address]) -> Option<Self> {
+        let (first, others) = addresses.split_first()?;
+        Some(Self {
+            first: first.clone(),
+            others: others.to_vec(),
+        })
+    }
+
+    /// The server of a turn; the first follows the last.
+    pub(super) fn of(&self, turn: usize) -> &Address {
+        let place = turn % (self.others.len() + 1);
+        place
+            .checked_sub(1)
+            .and_then(|other| self.others.get(other))
+            .unwrap_or(&self.first)
+    }
 }
 
 /// How far all are together.
@@ -88,7 +115,7 @@ impl Groups {
 
 /// Makes an account for each speaker and logs in, a few at a time.
 pub(super) async fn register(
-    address: &Address,
+    servers: &Servers,
     run: &str,
     speakers: usize,
     bar: &ProgressBar,
@@ -96,7 +123,12 @@ pub(super) async fn register(
     // The accounts outlive the run: their passwords are not to be guessed from the names.
     let secret = RandomState::new().hash_one(run);
     let enter = |index: usize| async move {
-        let grant = enter(address, &format!("{run}-{index}"), &format!("{secret:016x}-{index}")).await;
+        let grant = enter(
+            servers.of(index),
+            &format!("{run}-{index}"),
+            &format!("{secret:016x}-{index}"),
+        )
+        .await;
         bar.inc(1);
         grant
     };
@@ -172,12 +204,12 @@ async fn group(address: &Address, name: &str, members: &[Grant]) -> Result<Place
 }
 
 /// Opens a connection for each speaker, so that all hear from the first line on.
-pub(super) async fn connect(address: &Address, grants: &[Grant]) -> Result<Vec<Client>, Failure> {
-    let open = |grant: &Grant| {
+pub(super) async fn connect(servers: &Servers, grants: &[Grant]) -> Result<Vec<Client>, Failure> {
+    let open = |(index, grant): (usize, &Grant)| {
         let token = grant.token.clone();
-        async move { resume(address, &token).await }
+        async move { resume(servers.of(index), &token).await }
     };
-    Ok(stream::iter(grants)
+    Ok(stream::iter(grants.iter().enumerate())
         .map(open)
         .buffered(CONNECTIONS)
         .try_collect()
@@ -203,5 +235,25 @@ async fn patiently<P: Serialize, R: DeserializeOwned>(
             Err(Error::Refused(refusal)) if refusal.retryable && begun.elapsed() < PATIENCE => sleep(PAUSE).await,
             other => return other,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Servers;
+    use crate::cli::address::Address;
+
+    #[test]
+    fn servers_take_turns() -> Result<(), String> {
+        let addresses: Vec<Address> = ["a:1", "b:1", "c:1"]
+            .iter()
+            .map(|text| text.parse())
+            .collect::<Result<_, _>>()?;
+        let servers = Servers::new(&addresses).ok_or("three servers")?;
+        let order: Vec<&Address> = (0..7).map(|turn| servers.of(turn)).collect();
+        let expected: Vec<&Address> = addresses.iter().cycle().take(7).collect();
+        assert_eq!(order, expected);
+        assert!(Servers::new(&[]).is_none());
+        Ok(())
     }
 }
