@@ -1,6 +1,5 @@
 //! Nodes die in the middle of everything, and no message is lost.
 
-mod accounts;
 mod cast;
 mod newcomers;
 mod person;
@@ -178,11 +177,11 @@ async fn calls_in_flight_are_answered_before_a_node_ends() {
     let account = |name: &str| json!({ "name": name, "password": PASSWORD });
     let call = client.begin("login.register", account("ann")).await;
     // Each of the two calls has a sandbox of its own; the first was made at the start.
-    until_metric(&node, "mpim_gateway_frames_in_total", 1.0).await;
+    http::until_metric(&node, "mpim_gateway_frames_in_total", 1.0).await;
     let shared = node.clone();
     let body = account("bob").to_string();
     let posted = tokio::spawn(async move { http::call(&shared, "login", "register", body, None).await });
-    until_metric(&node, r#"mpim_sandboxes_created_total{function="login"}"#, 2.0).await;
+    http::until_metric(&node, r#"mpim_sandboxes_created_total{function="login"}"#, 2.0).await;
     node.terminate();
     let user = client.answer(call).await.expect("answered");
     assert!(user.is_string());
@@ -195,21 +194,4 @@ async fn calls_in_flight_are_answered_before_a_node_ends() {
     let node = Node::in_folder(&manifest, folder);
     let again = http::call(&node, "login", "register", account("bob").to_string(), None).await;
     assert_eq!(again.json()["code"], "already_exists", "what was answered was kept");
-}
-
-/// Waits until a metric of the node is at least so much.
-async fn until_metric(node: &Node, name: &str, least: f64) {
-    let token = node.operator_token();
-    within(name, async {
-        loop {
-            let metrics = http::get(node, "/admin/metrics", Some(&token)).await.text;
-            let values = metrics
-                .lines()
-                .filter_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
-            if values.sum::<f64>() >= least {
-                return;
-            }
-        }
-    })
-    .await;
 }

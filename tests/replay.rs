@@ -54,7 +54,7 @@ impl Play {
 }
 
 /// Writes invented lines: everybody speaks, some more than others, and some lines are long.
-fn invent(file: &Path, lines: u64, speakers: u64) {
+pub(crate) fn invent(file: &Path, lines: u64, speakers: u64) {
     let mut dice = Dice::new(1);
     let words = [
         "the", "harbour", "was", "quiet", "until", "seven", "bells", "rang", "over", "grey", "water", "\n",
@@ -153,7 +153,7 @@ impl Drop for Running {
 }
 
 /// Runs a command for five minutes at most. Gives what it prints, and its exit code.
-async fn run(command: &mut Command) -> (String, Option<i32>) {
+pub(crate) async fn run(command: &mut Command) -> (String, Option<i32>) {
     let command = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

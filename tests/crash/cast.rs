@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
-use super::accounts::{Accounts, Found, Group, Kept, Target, gap};
-use super::person::{Person, Until, number};
-use crate::harness::client::PASSWORD;
+use super::person::{Person, Until};
+use crate::harness::accounts::{Accounts, Found, Group, Target, gap};
+use crate::harness::audit::{audit, number};
 use crate::harness::{Client, Manifest, Node, within};
 
 /// How many persons there are; each has a partner.
@@ -154,63 +154,6 @@ async fn make_group(owner: &mut Client, others: &[u64], in_inboxes: bool) -> u64
         .expect("there");
     assert_eq!(group["fan_out"], if in_inboxes { "write" } else { "read" });
     number(&group["id"])
-}
-
-/// Reads all that a user may read, from a device that has seen nothing.
-async fn audit(node: &Node, name: &str, user: u64, found: &mut Found) {
-    let mut client = Client::connect(node).await;
-    let login = json!({ "name": name, "password": PASSWORD, "device": "audit", "device_class": "audit" });
-    client.call("login.login", login).await.expect("logged in");
-    let mut inbox = Vec::new();
-    let mut since = "0".to_owned();
-    loop {
-        let params = json!({ "since": since, "limit": 500 });
-        let page = client.call("pull-offline.pull", params).await.expect("a page");
-        for entry in page["entries"].as_array().expect("entries") {
-            inbox.push((number(&entry["cursor"]), number(&entry["message"]["id"])));
-        }
-        since = page["next"].as_str().expect("a place").to_owned();
-        if page["more"] != true {
-            break;
-        }
-    }
-    found.inboxes.insert(user, inbox);
-    let conversations = client
-        .call("pull-offline.conversations", json!({ "limit": 200 }))
-        .await
-        .expect("a list");
-    for conversation in conversations.as_array().expect("a list") {
-        let kept = history(&mut client, &conversation["id"]).await;
-        let last = number(&conversation["last_seq"]);
-        assert_eq!(
-            kept.last().map_or(0, |kept| kept.seq),
-            last,
-            "the head of a conversation is its last message"
-        );
-        let id = number(&conversation["id"]);
-        let before = found.conversations.entry(id).or_insert_with(|| kept.clone());
-        assert_eq!(*before, kept, "all members read the same");
-    }
-}
-
-async fn history(client: &mut Client, conversation: &Value) -> Vec<Kept> {
-    let mut kept: Vec<Kept> = Vec::new();
-    loop {
-        let after = kept.last().map_or(0, |kept| kept.seq).to_string();
-        let params = json!({ "conversation": conversation, "after": after, "limit": 200 });
-        let page = client.call("pull-offline.history", params).await.expect("a page");
-        let page = page.as_array().expect("messages");
-        if page.is_empty() {
-            return kept;
-        }
-        kept.extend(page.iter().map(|message| Kept {
-            message: number(&message["id"]),
-            seq: number(&message["seq"]),
-            sender: number(&message["sender"]),
-            client_id: message["client_id"].as_str().expect("text").to_owned(),
-            content: message["content"].as_str().expect("text").to_owned(),
-        }));
-    }
 }
 
 /// A device has shown each entry of its inbox, and each message of a group without inboxes, once and in order.

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
-use super::accounts::{Entry, Receipt, Said, Target};
+use crate::harness::accounts::{Entry, Receipt, Said, Target};
+use crate::harness::audit::number;
 use crate::harness::{Client, Node};
 
 /// How many sends wait for their answers.
@@ -323,12 +324,4 @@ fn receipt(result: &Value) -> Receipt {
         conversation: number(&result["conversation"]),
         seq: number(&result["seq"]),
     }
-}
-
-/// A number as the wire has it.
-pub(super) fn number(value: &Value) -> u64 {
-    value
-        .as_str()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or_else(|| panic!("{value} is no number"))
 }

@@ -7,15 +7,20 @@ pub struct Dice(u64);
 impl Dice {
     /// The seed of `MPIM_SEED`, or else a new one; it is printed, so that a failure can be had again.
     pub fn thrown(what: &str) -> Self {
+        let seed = Self::seed();
+        eprintln!("{what}: MPIM_SEED={seed}");
+        Self::new(seed)
+    }
+
+    /// The seed of `MPIM_SEED`, or else a new one.
+    pub fn seed() -> u64 {
         let given = std::env::var("MPIM_SEED")
             .ok()
             .map(|seed| seed.parse().expect("MPIM_SEED is a number"));
         let now = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
             .expect("after 1970");
-        let seed = given.unwrap_or(u64::from(now.subsec_nanos()));
-        eprintln!("{what}: MPIM_SEED={seed}");
-        Self::new(seed)
+        given.unwrap_or(u64::from(now.subsec_nanos()))
     }
 
     /// The numbers of a seed.

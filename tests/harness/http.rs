@@ -97,3 +97,20 @@ pub async fn request(node: &Node, method: &str, path: &str, body: impl Into<Byte
     })
     .await
 }
+
+/// Waits until a metric of the node is at least so much.
+pub async fn until_metric(node: &Node, name: &str, least: f64) {
+    let token = node.operator_token();
+    within(name, async {
+        loop {
+            let metrics = get(node, "/admin/metrics", Some(&token)).await.text;
+            let values = metrics
+                .lines()
+                .filter_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
+            if values.sum::<f64>() >= least {
+                return;
+            }
+        }
+    })
+    .await;
+}

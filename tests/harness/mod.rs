@@ -4,6 +4,8 @@
 //! folder that is removed in the end. It is stopped by its process id. Waits end with a signal from
 //! the other side or with a clear panic after [`PATIENCE`]; nothing sleeps.
 
+pub mod accounts;
+pub mod audit;
 pub mod client;
 pub mod dice;
 pub mod http;

@@ -75,7 +75,12 @@ impl Node {
 
     /// Starts an application; what it says when it does not start is the error.
     pub fn try_in_folder(manifest: &Manifest, folder: Arc<Folder>) -> Result<Self, String> {
-        Self::run(mpim(), manifest, folder)
+        Self::run(mpim(), manifest, folder, &[])
+    }
+
+    /// Starts an application with more arguments.
+    pub fn with_arguments(manifest: &Manifest, folder: Arc<Folder>, arguments: &[&str]) -> Self {
+        Self::run(mpim(), manifest, folder, arguments).unwrap_or_else(|log| panic!("the node did not start:\n{log}"))
     }
 
     /// Starts an application whose files cannot grow beyond so many KiB, as on a disk that is full: a write that
@@ -87,10 +92,10 @@ impl Node {
             .arg("-c")
             .arg(format!("trap '' XFSZ; ulimit -S -f {}; exec \"$@\"", kib * 2));
         shell.arg("sh").arg(mpim().get_program()).env("MPIM_LOG", "warn");
-        Self::run(shell, manifest, folder).unwrap_or_else(|log| panic!("the node did not start:\n{log}"))
+        Self::run(shell, manifest, folder, &[]).unwrap_or_else(|log| panic!("the node did not start:\n{log}"))
     }
 
-    fn run(mut command: Command, manifest: &Manifest, folder: Arc<Folder>) -> Result<Self, String> {
+    fn run(mut command: Command, manifest: &Manifest, folder: Arc<Folder>, arguments: &[&str]) -> Result<Self, String> {
         let file = folder.path().join("spin.toml");
         std::fs::write(&file, manifest.text()).expect("the manifest is written");
         share_compiled(folder.path());
@@ -100,6 +105,7 @@ impl Node {
         command
             .arg("--app")
             .arg(&file)
+            .args(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary runs");

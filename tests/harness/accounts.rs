@@ -7,70 +7,70 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// To whom something is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Target {
+pub enum Target {
     User(u64),
     Group(u64),
 }
 
 /// The answer to a send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Receipt {
-    pub(super) message: u64,
-    pub(super) conversation: u64,
-    pub(super) seq: u64,
+pub struct Receipt {
+    pub message: u64,
+    pub conversation: u64,
+    pub seq: u64,
 }
 
 /// A send, answered or not.
 #[derive(Debug, Clone)]
-pub(super) struct Said {
-    pub(super) sender: u64,
-    pub(super) client_id: String,
-    pub(super) target: Target,
-    pub(super) content: String,
-    pub(super) receipt: Option<Receipt>,
+pub struct Said {
+    pub sender: u64,
+    pub client_id: String,
+    pub target: Target,
+    pub content: String,
+    pub receipt: Option<Receipt>,
 }
 
 /// A message as a node gives it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Kept {
-    pub(super) message: u64,
-    pub(super) seq: u64,
-    pub(super) sender: u64,
-    pub(super) client_id: String,
-    pub(super) content: String,
+pub struct Kept {
+    pub message: u64,
+    pub seq: u64,
+    pub sender: u64,
+    pub client_id: String,
+    pub content: String,
 }
 
 /// A place and the message there.
-pub(super) type Entry = (u64, u64);
+pub type Entry = (u64, u64);
 
 /// All that a node has kept, or that devices have seen of it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Found {
+pub struct Found {
     /// By conversation, in the order given.
-    pub(super) conversations: BTreeMap<u64, Vec<Kept>>,
+    pub conversations: BTreeMap<u64, Vec<Kept>>,
     /// By user, in the order given.
-    pub(super) inboxes: BTreeMap<u64, Vec<Entry>>,
+    pub inboxes: BTreeMap<u64, Vec<Entry>>,
 }
 
 /// A group.
 #[derive(Debug, Clone)]
-pub(super) struct Group {
-    pub(super) members: Vec<u64>,
+pub struct Group {
+    pub members: Vec<u64>,
     /// Whether its messages go into inboxes.
-    pub(super) in_inboxes: bool,
+    pub in_inboxes: bool,
 }
 
 /// Everything that was said.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Accounts {
-    pub(super) said: Vec<Said>,
-    pub(super) groups: BTreeMap<u64, Group>,
-    pub(super) users: Vec<u64>,
+pub struct Accounts {
+    pub said: Vec<Said>,
+    pub groups: BTreeMap<u64, Group>,
+    pub users: Vec<u64>,
 }
 
 impl Accounts {
     /// What is not as was promised; nothing when all is well.
-    pub(super) fn check(&self, found: &Found) -> Vec<String> {
+    pub fn check(&self, found: &Found) -> Vec<String> {
         let mut differences = Vec::new();
         for (conversation, kept) in &found.conversations {
             let places: Vec<u64> = kept.iter().map(|kept| kept.seq).collect();
@@ -181,7 +181,7 @@ fn all(found: &Found) -> impl Iterator<Item = (u64, &Kept)> {
 }
 
 /// The first place that is not one after the place before it.
-pub(super) fn gap(places: &[u64]) -> Option<String> {
+pub fn gap(places: &[u64]) -> Option<String> {
     let wrong = places.iter().zip(1..).find(|(place, expected)| **place != *expected)?;
     Some(format!("place {} where {} was to come", wrong.0, wrong.1))
 }
