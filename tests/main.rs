@@ -10,6 +10,7 @@
 mod architecture;
 mod bad_input;
 mod chat;
+mod cluster;
 mod connection;
 mod crash;
 mod disk;
@@ -20,5 +21,7 @@ mod harness;
 mod hostile;
 mod login;
 mod replay;
+#[expect(dead_code, reason = "written for other programs too, which use more of it")]
+mod servers;
 mod social;
 mod start_up;
