@@ -25,3 +25,4 @@ mod replay;
 mod servers;
 mod social;
 mod start_up;
+mod storage;

@@ -133,7 +133,7 @@ impl Traffic {
         while let Some(device) = self.living.join_next().await {
             devices.push(device.expect("a device does not panic"));
         }
-        devices.sort_by(|one, other| one.user.cmp(&other.user));
+        devices.sort_by_key(|device| device.user);
         let differences = check(cluster.any(), &devices, &self.groups).await;
         Report {
             story: story.to_owned(),

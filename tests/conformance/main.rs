@@ -4,7 +4,6 @@
 //! real and private. A server that is not hurt serves all tests, each under keys, or in a database, of its own.
 #![expect(
     unreachable_pub,
-    dead_code,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

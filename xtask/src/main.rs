@@ -11,7 +11,6 @@ mod section;
 #[expect(
     dead_code,
     clippy::expect_used,
-    clippy::panic,
     unreachable_pub,
     reason = "written for tests, which use more of it"
 )]

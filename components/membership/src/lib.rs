@@ -54,8 +54,7 @@ fn joined_key(group: u64, user: u64) -> String {
 
 /// Who belongs to a group.
 pub async fn members(group: u64) -> Result<Members, Error> {
-    let listed: Option<(u8, Vec<(u64, u8, u64)>)> =
-        cached_one(members_key(group), KEEP, async || load_members(group).await).await?;
+    let listed: Option<Listed> = cached_one(members_key(group), KEEP, async || load_members(group).await).await?;
     let (too_many, listed) = listed.unwrap_or_default();
     if too_many > 0 {
         return Ok(Members::TooMany);
@@ -64,8 +63,10 @@ pub async fn members(group: u64) -> Result<Members, Error> {
     Ok(Members::Listed(listed.into_iter().map(member).collect()))
 }
 
-/// Whether there are too many, and the members where there are not.
-async fn load_members(group: u64) -> Result<Option<(u8, Vec<(u64, u8, u64)>)>, Error> {
+/// Whether there are too many, and where there are not: user, role and time of joining of each.
+type Listed = (u8, Vec<(u64, u8, u64)>);
+
+async fn load_members(group: u64) -> Result<Option<Listed>, Error> {
     let one_more = u32::try_from(MOST_LISTED).unwrap_or(u32::MAX).saturating_add(1);
     let rows = sql::query(
         "SELECT m.user_id, m.role, m.joined_at FROM chat_groups g JOIN members m ON m.conversation_id = g.id \

@@ -182,3 +182,13 @@ fn a_lost_hint_fails_no_change() {
     remove(1, group, 3).unwrap();
     assert_eq!(info(1, group).unwrap().members, 4);
 }
+
+#[test]
+fn what_was_read_once_is_read_again_without_the_store_until_it_changes() {
+    let host = host(1..=2);
+    let group = create(1, JoinPolicy::Open);
+    info(1, group).unwrap();
+    assert_eq!(host.queries_of(|| info(1, group).unwrap()), 0);
+    join(2, group).unwrap();
+    assert_ne!(host.queries_of(|| assert_eq!(info(1, group).unwrap().members, 2)), 0);
+}
