@@ -67,6 +67,7 @@ impl Member {
             settings,
         };
         member.claim_name().await?;
+        member.meet().await;
         Ok((member, worker))
     }
 
@@ -84,6 +85,18 @@ impl Member {
                     return Ok(());
                 }
             }
+        }
+    }
+
+    /// Learns who is alive before anything is published, where that can be known.
+    async fn meet(&self) {
+        match self.node.metadata.members(&[ALIVE.to_owned()]).await {
+            Ok(found) => {
+                self.know(found.into_iter().flatten().collect());
+                // Nothing was published before, so that nobody can have missed it.
+                self.node.peers.take_behind();
+            }
+            Err(error) => tracing::debug!(%error, "the other nodes are not known yet"),
         }
     }
 
@@ -161,15 +174,22 @@ impl Member {
             watch.seen.insert(name.clone(), now);
         }
         let patience = ms(self.settings.lease_ms);
-        watch
-            .seen
-            .retain(|name, seen| now.duration_since(*seen) < patience || **name == *self.node.name);
-        let mut peers: Vec<String> = watch.seen.keys().cloned().collect();
-        if !peers.iter().any(|name| **name == *self.node.name) {
-            peers.push(self.node.name.to_string());
+        watch.seen.retain(|_, seen| now.duration_since(*seen) < patience);
+        self.know(watch.seen.keys().cloned().collect());
+    }
+
+    /// Replaces the nodes that are alive. One that was not among them until now may have missed what this node
+    /// published since it came, and have lost its routes to this node's sweep: it is told to catch up.
+    fn know(&self, mut alive: Vec<String>) {
+        let this = &*self.node.name;
+        let before = self.node.peers.alive();
+        let come = alive.iter().filter(|name| **name != *this && !before.contains(name));
+        come.for_each(|name| self.node.peers.note_behind(name));
+        if !alive.iter().any(|name| **name == *this) {
+            alive.push(this.to_owned());
         }
-        metrics::gauge!("mpim_cluster_nodes").set(u32::try_from(peers.len()).unwrap_or(u32::MAX));
-        self.node.peers.set_alive(peers);
+        metrics::gauge!("mpim_cluster_nodes").set(u32::try_from(alive.len()).unwrap_or(u32::MAX));
+        self.node.peers.set_alive(alive);
     }
 
     /// What dead nodes leave behind is seen to by one node at a time.
