@@ -38,7 +38,7 @@ impl Default for Settings {
         Self {
             url: "mysql://root@127.0.0.1:3306/mpim".to_owned(),
             pool: pool::Settings::default(),
-            retries: 5,
+            retries: 20,
             lock_wait_s: 2,
             query_timeout_ms: 5000,
             steps_max: 4096,
