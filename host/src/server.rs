@@ -262,7 +262,7 @@ async fn node(data: &Path, identity: &str, settings: &Settings) -> anyhow::Resul
     let made = || format!("node-{}", identity.get(..NAME_LETTERS).unwrap_or(identity));
     let name = settings.cluster.node.clone().unwrap_or_else(made);
     let storage = Storage::open(data, &name, settings).await?;
-    storage.check().await?;
+    storage.check().await;
     Ok(Node {
         sql: storage.sql,
         sql_reads: Breaker::new(settings.breaker.clone()),

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use backends::{Cache, Fault, Metadata, Queue, Sql, memory, mysql, redis, sqlite};
+use backends::{Cache, Metadata, Queue, Sql, memory, mysql, redis, sqlite};
 
 use crate::config::Settings;
 
@@ -22,8 +22,8 @@ pub struct Storage {
 
 impl Storage {
     /// Opens what the settings name, for a node of this name. A relational store that cannot be reached, or whose
-    /// schema is not the one of this binary, is an error; other servers that cannot be reached are waited for while the
-    /// node runs, unless they refuse it.
+    /// schema is not the one of this binary, is an error; other servers that cannot be used are waited for while the
+    /// node runs.
     pub async fn open(data: &Path, node: &str, settings: &Settings) -> anyhow::Result<Self> {
         Ok(Self {
             sql: open_sql(data, settings).await?,
@@ -42,17 +42,14 @@ impl Storage {
         })
     }
 
-    /// Asks every server whether it answers. One that does not is told of; one that refuses this node is an error.
-    pub async fn check(&self) -> anyhow::Result<()> {
+    /// Asks every server whether it answers, and tells of each that does not, or that refuses this node.
+    pub async fn check(&self) {
         let links = [self.cache.link(), self.metadata.link(), self.queue.link()];
         for link in links.into_iter().flatten() {
-            match link.check().await {
-                Ok(()) => {}
-                Err(Fault::Invalid(refusal)) => anyhow::bail!("{refusal}"),
-                Err(fault) => tracing::warn!(%fault, "a server does not answer, this node begins without it"),
+            if let Err(fault) = link.check().await {
+                tracing::warn!(%fault, "a server does not answer, this node begins without it");
             }
         }
-        Ok(())
     }
 }
 

@@ -75,7 +75,7 @@ pub enum Refusal {
     Exhausted(u32),
 }
 
-/// A pool of connections. Clones are the same pool.
+/// A pool of connections.
 pub struct Pool<C: Connect> {
     pool: bb8::Pool<Tended<C>>,
     name: &'static str,
@@ -182,17 +182,6 @@ impl<C: Connect> Pool<C> {
 
     fn unreachable(&self) -> Refusal {
         Refusal::Unreachable(self.trouble.last.lock().unwrap_or_else(PoisonError::into_inner).clone())
-    }
-}
-
-impl<C: Connect> Clone for Pool<C> {
-    fn clone(&self) -> Self {
-        Self {
-            pool: self.pool.clone(),
-            trouble: Arc::clone(&self.trouble),
-            waiting: Arc::clone(&self.waiting),
-            ..*self
-        }
     }
 }
 

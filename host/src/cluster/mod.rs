@@ -149,20 +149,22 @@ impl Member {
         if put.is_err() {
             behind.iter().for_each(|name| self.node.peers.note_behind(name));
         }
-        let lost_lease = put?.first() == Some(&true) && watch.had_lease;
+        // Acted on before anything else can fail: the next beat would not find it out again.
+        if put?.first() == Some(&true) && watch.had_lease {
+            tracing::warn!("the lease of this node was lost, its clients catch up");
+            gateway.note_missed();
+        }
         watch.had_lease = true;
 
         let sets = [ALIVE, KNOWN, BEHIND].map(str::to_owned);
         let mut found = self.node.metadata.members(&sets).await?.into_iter();
         let [alive, known, behind] = std::array::from_fn(|_| found.next().unwrap_or_default());
-        let is_behind = behind.contains(&name);
-        if is_behind {
-            self.node.metadata.remove(BEHIND, &name).await?;
-        }
         self.tell_peers(&alive, watch);
-        if lost_lease || is_behind {
-            tracing::warn!(lost_lease, "this node may have missed something, its clients catch up");
+        if behind.contains(&name) {
+            tracing::warn!("this node may have missed something, its clients catch up");
             gateway.note_missed();
+            // Last, since nobody knows whether a removal that fails was done.
+            self.node.metadata.remove(BEHIND, &name).await?;
         }
         self.settle_estates(gateway, &alive, known, watch).await
     }

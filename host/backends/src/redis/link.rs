@@ -89,11 +89,6 @@ impl Link {
         (self.topology == Topology::Cluster).then(|| Slot::for_key(key))
     }
 
-    /// Whose servers, and where.
-    pub fn place(&self) -> &str {
-        &self.place
-    }
-
     /// The answer to a command that does not block.
     pub async fn call<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Fault> {
         self.bounded(self.ask(&self.wires, command)).await
