@@ -5,6 +5,9 @@
 //! `u64` and `s64` are decimal strings (JavaScript loses integers above 2^53), and numbers are
 //! accepted too; `list<u8>` is base64; tuples are arrays; flags are arrays of strings.
 
+#[cfg(test)]
+mod tests;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::Value;
