@@ -84,12 +84,16 @@ async fn a_thousand_clients_come_back_at_once_to_a_node_that_was_restarted() {
     let pulled = crowd.hears(2).await;
     crowd.cry(&cluster.node(1).url).await;
     let pushed = crowd.hears(3).await;
+    let tally = crowd.tally();
     println!(
-        "story=thousand-clients seed={seed} accepted={} delivered={} duplicates_on_wire=0 duplicates_shown=0 \
-         out_of_order=0 lost={} longest_gap_ms={} turned_away={}",
+        "story=thousand-clients seed={seed} accepted={} delivered={} duplicates_on_wire={} duplicates_shown={} \
+         out_of_order={} lost={} longest_gap_ms={} turned_away={}",
         3 * SIZE,
-        3 * SIZE - pulled - pushed,
-        pulled + pushed,
+        tally.delivered,
+        tally.repeats,
+        tally.shown_twice,
+        tally.out_of_order,
+        tally.lost,
         slowest.as_millis(),
         crowd.turned_away
     );
@@ -98,4 +102,6 @@ async fn a_thousand_clients_come_back_at_once_to_a_node_that_was_restarted() {
         (0, 0),
         "those who lack what was kept, and what was pushed, after their return"
     );
+    let wrong = [tally.lost, tally.out_of_order, tally.shown_twice];
+    assert_eq!(wrong, [0; 3], "lost, out of order, shown twice: {tally:?}");
 }

@@ -1,5 +1,6 @@
 //! Very many users, each with one connection and little to say: what matters is that all come back at once.
 
+use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use futures_util::stream::{self, StreamExt};
@@ -23,9 +24,24 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct Guest {
     user: u64,
     token: String,
-    /// The places of the inbox that this guest has, in order.
-    places: Vec<u64>,
+    /// The last place of the inbox that this guest has.
+    place: u64,
+    /// Which cries were shown to this guest, in the order that they were shown in.
+    shown: Vec<u64>,
+    /// Frames that brought what was shown before.
+    repeats: u64,
     socket: Option<Socket>,
+}
+
+/// What all guests together were shown.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    pub(super) delivered: usize,
+    pub(super) lost: usize,
+    pub(super) out_of_order: usize,
+    pub(super) shown_twice: usize,
+    /// Repeats that guests dropped by their place.
+    pub(super) repeats: u64,
 }
 
 /// Many users, and one who says something to each of them.
@@ -54,7 +70,9 @@ impl Crowd {
             Guest {
                 user,
                 token,
-                places: Vec::new(),
+                place: 0,
+                shown: Vec::new(),
+                repeats: 0,
                 socket: None,
             }
         };
@@ -94,13 +112,13 @@ impl Crowd {
         let mut socket = Socket::resume(url, &self.crier).await.expect("a way in");
         self.calls += 1;
         let mut waiting: Vec<u64> = self.guests.iter().map(|guest| guest.user).collect();
-        let mut asked = std::collections::HashMap::new();
+        let mut asked = HashMap::new();
         while !(waiting.is_empty() && asked.is_empty()) {
             while asked.len() < WINDOW
                 && let Some(user) = waiting.pop()
             {
                 let call = self.calls;
-                let params = json!({ "to": user.to_string(), "client_id": format!("{call}-{user}"), "content": "0" });
+                let params = json!({ "to": user.to_string(), "client_id": format!("{call}-{user}"), "content": call.to_string() });
                 let id = socket.call("send.send-message", &params).await.expect("sent");
                 asked.insert(id, user);
             }
@@ -131,6 +149,21 @@ impl Crowd {
         self.guests = all.into_iter().map(|(guest, _)| guest).collect();
         lacking
     }
+
+    /// What was shown, against what was cried.
+    pub(super) fn tally(&self) -> Tally {
+        let mut tally = Tally::default();
+        for guest in &self.guests {
+            let distinct: BTreeSet<u64> = guest.shown.iter().copied().collect();
+            let cried = usize::try_from(self.calls).expect("a few");
+            tally.delivered += distinct.len();
+            tally.lost += cried - distinct.len();
+            tally.shown_twice += guest.shown.len() - distinct.len();
+            tally.out_of_order += guest.shown.windows(2).filter(|pair| pair[0] > pair[1]).count();
+            tally.repeats += guest.repeats;
+        }
+        tally
+    }
 }
 
 impl Guest {
@@ -155,14 +188,16 @@ impl Guest {
 
     async fn enter(&mut self, url: &str) -> Result<(), Broken> {
         let mut socket = Socket::resume(url, &self.token).await?;
-        let since = self.places.last().copied().unwrap_or(0).to_string();
+        let since = self.place.to_string();
         let call = socket.call("pull-offline.pull", &json!({ "since": since })).await?;
         loop {
             let frame = timeout(Duration::from_secs(8), socket.next()).await;
             let frame = frame.map_err(|_| Broken::Gone)??;
             if frame["id"] == call {
                 let entries = frame["result"]["entries"].as_array().ok_or(Broken::TurnedAway)?;
-                entries.iter().for_each(|entry| self.take(&entry["cursor"]));
+                entries
+                    .iter()
+                    .for_each(|entry| self.take(&entry["cursor"], &entry["message"]));
                 break;
             }
             self.hear(&frame);
@@ -172,7 +207,7 @@ impl Guest {
     }
 
     async fn listen(&mut self, messages: u64) -> Result<(), Broken> {
-        while self.places.last().copied().unwrap_or(0) < messages {
+        while self.place < messages {
             let frame = self.socket.as_mut().ok_or(Broken::Gone)?.next().await?;
             self.hear(&frame);
         }
@@ -181,15 +216,18 @@ impl Guest {
 
     fn hear(&mut self, frame: &Value) {
         if frame["method"] == "message" {
-            self.take(&frame["params"]["cursor"]);
+            self.take(&frame["params"]["cursor"], &frame["params"]["body"]);
         }
     }
 
-    /// Takes the next place; what was there before, or is to be pulled anyway, is passed over.
-    fn take(&mut self, cursor: &Value) {
+    /// Shows what is at the next place; what was there before is dropped, and what is beyond a gap is to be pulled.
+    fn take(&mut self, cursor: &Value, message: &Value) {
         let place = number(cursor);
-        if place == self.places.last().copied().unwrap_or(0) + 1 {
-            self.places.push(place);
+        self.repeats += u64::from(place <= self.place);
+        if place == self.place + 1 {
+            self.place = place;
+            let content = message["content"].as_str().expect("a content");
+            self.shown.push(content.parse().expect("the number of a cry"));
         }
     }
 }

@@ -72,12 +72,15 @@ async fn a_replay_over_three_nodes_is_whole_when_one_of_them_is_killed() {
             .as_u64()
             .unwrap_or_else(|| panic!("{key} is missing: {report}"))
     };
+    // What is shown twice, out of its order or not at all is a difference.
     println!(
-        "story=replay seed={seed} accepted={} delivered={} duplicates_on_wire={} duplicates_shown=0 \
-         out_of_order=0 lost=0 longest_gap_ms={} turned_away={}",
+        "story=replay seed={seed} accepted={} delivered={} duplicates_on_wire={} differences={} lost={} \
+         longest_gap_ms={} turned_away={}",
         count("messages"),
         count("deliveries"),
         count("repeats"),
+        count("differences"),
+        count("deliveries_expected").saturating_sub(count("deliveries")),
         report["latency_max_ms"].as_f64().unwrap_or_default().round(),
         count("turned_away")
     );
