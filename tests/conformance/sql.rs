@@ -3,6 +3,7 @@
 mod cases;
 mod ground;
 mod mysql;
+mod replicas;
 
 macro_rules! on_every_twin {
     ($($case:ident),* $(,)?) => {

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use super::{Watch, folder, free_port, signal};
@@ -17,25 +17,53 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Mariadb {
     folder: PathBuf,
     port: u16,
+    /// Whether what it does is written down for replicas.
+    is_primary: bool,
     process: Option<(Child, Watch)>,
 }
 
 impl Mariadb {
     /// Makes the files of a server and starts it.
     pub(crate) fn start() -> Self {
+        let server = Self::bare(false);
+        server.sql(USERS);
+        server
+    }
+
+    /// The same for a server that may have replicas.
+    pub(crate) fn start_primary() -> Self {
+        let server = Self::bare(true);
+        server.sql(USERS);
+        server
+    }
+
+    /// Makes a replica of a primary, which has all that it has as soon as it can. It may be read only, but by `root`.
+    pub(crate) fn start_replica(&self) -> Self {
+        let replica = Self::bare(false);
+        replica.sql(&format!(
+            "SET GLOBAL read_only = 1; CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = {}, \
+             MASTER_USER = 'root', MASTER_CONNECT_RETRY = 1, MASTER_USE_GTID = slave_pos; START SLAVE",
+            self.port
+        ));
+        replica
+    }
+
+    fn bare(is_primary: bool) -> Self {
         let folder = folder("mariadb");
         install(&folder);
         let mut server = Self {
             folder,
             port: free_port(),
+            is_primary,
             process: None,
         };
         server.run();
-        server.sql(
-            "CREATE USER app@'%' IDENTIFIED BY 'secret'; \
-             GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER, INDEX, REFERENCES ON *.* TO app@'%'",
-        );
         server
+    }
+
+    /// Where the server listens: `host:port`.
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
     }
 
     /// Where a database of the server is, for the user `app`.
@@ -67,7 +95,13 @@ impl Mariadb {
             .arg(format!("--socket={}", self.folder.join("socket").display()))
             .arg(format!("--pid-file={}", self.folder.join("pid").display()))
             .arg(format!("--port={}", self.port))
-            .args(["--bind-address=127.0.0.1", "--skip-name-resolve", "--skip-log-bin"])
+            .arg(format!("--server-id={}", self.port))
+            .arg(if self.is_primary {
+                "--log-bin=binlog"
+            } else {
+                "--skip-log-bin"
+            })
+            .args(["--bind-address=127.0.0.1", "--skip-name-resolve"])
             .args(SMALL)
             .args(["--innodb-flush-log-at-trx-commit=1", "--innodb-doublewrite=ON"])
             .args([
@@ -97,21 +131,22 @@ impl Mariadb {
 
     /// Runs statements as `root`.
     pub(crate) fn sql(&self, statements: &str) {
-        let port = format!("--port={}", self.port);
-        let client = Command::new("mariadb")
-            .args([
-                "--no-defaults",
-                "--host=127.0.0.1",
-                "--protocol=tcp",
-                "--user=root",
-                &port,
-                "-e",
-                statements,
-            ])
-            .output()
-            .expect("mariadb");
+        let client = self.client(statements);
         let error = String::from_utf8_lossy(&client.stderr);
         assert!(client.status.success(), "{statements}: {error}");
+    }
+
+    /// The same; whether the server has done it.
+    pub(crate) fn try_sql(&self, statements: &str) -> bool {
+        self.client(statements).status.success()
+    }
+
+    fn client(&self, statements: &str) -> Output {
+        let port = format!("--port={}", self.port);
+        let mut client = Command::new("mariadb");
+        client.args(["--no-defaults", "--host=127.0.0.1", "--protocol=tcp", "--user=root"]);
+        client.args([&port, "-e", statements]);
+        client.output().expect("mariadb")
     }
 
     fn pid(&self) -> u32 {
@@ -139,6 +174,9 @@ impl Drop for Mariadb {
         let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
+
+const USERS: &str = "CREATE USER app@'%' IDENTIFIED BY 'secret'; \
+    GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER, INDEX, REFERENCES ON *.* TO app@'%'";
 
 const SMALL: [&str; 4] = [
     "--innodb-log-file-size=16M",

@@ -76,6 +76,10 @@ pub trait Host {
     fn query(&self, sql: String, params: Vec<Value>) -> Answer<Result<Vec<Vec<Value>>, SqlError>> {
         absent_sql()
     }
+    /// Without replicas nothing is old.
+    fn query_stale(&self, sql: String, params: Vec<Value>) -> Answer<Result<Vec<Vec<Value>>, SqlError>> {
+        self.query(sql, params)
+    }
     fn execute(&self, sql: String, params: Vec<Value>) -> Answer<Result<u64, SqlError>> {
         absent_sql()
     }

@@ -27,6 +27,12 @@ pub async fn query_one(sql: impl Into<String>, params: Vec<Value>) -> Result<Opt
     Ok(query(sql, params).await?.into_iter().next())
 }
 
+/// The rows of a read that may be a little old; see `mpim:host/sql` for when that will do.
+pub async fn query_stale(sql: impl Into<String>, params: Vec<Value>) -> Result<Vec<Row>, Error> {
+    let rows = import!(async crate::bindings::mpim::host::sql, query_stale, query_stale(sql.into(), params))?;
+    Ok(rows.into_iter().map(Row).collect())
+}
+
 /// One durable write; the number of rows changed.
 pub async fn execute(sql: impl Into<String>, params: Vec<Value>) -> Result<u64, Error> {
     import!(async crate::bindings::mpim::host::sql, execute, execute(sql.into(), params))

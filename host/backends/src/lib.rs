@@ -126,6 +126,15 @@ impl Sql {
         }
     }
 
+    /// The same where the answer may be a little old: without what was written of late, or a part of it. How old at
+    /// most is a setting; a store in one file is never behind.
+    pub async fn query_stale(&self, sql: String, params: Vec<Value>, deadline: Instant) -> Result<Vec<Row>, Error> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.query(sql, params, deadline).await,
+            Self::Mysql(mysql) => mysql.query_stale(sql, params, deadline).await,
+        }
+    }
+
     /// One write, durable when it returns; the number of rows changed.
     pub async fn execute(&self, sql: String, params: Vec<Value>, deadline: Instant) -> Result<u64, Error> {
         match self {

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bb8::{ManageConnection, PooledConnection, RunError};
-use metrics::{counter, gauge};
+use metrics::{SharedString, counter, gauge};
 use serde::Deserialize;
 use tokio::sync::Notify;
 
@@ -78,7 +78,7 @@ pub enum Refusal {
 /// A pool of connections.
 pub struct Pool<C: Connect> {
     pool: bb8::Pool<Tended<C>>,
-    name: &'static str,
+    name: SharedString,
     trouble: Arc<Trouble>,
     waiting: Arc<AtomicUsize>,
     max_idle: u32,
@@ -95,7 +95,7 @@ struct Trouble {
 struct Tended<C> {
     connect: C,
     /// What the measures call the pool.
-    name: &'static str,
+    name: SharedString,
     connect_timeout: Duration,
     check_after: Duration,
     trouble: Arc<Trouble>,
@@ -110,11 +110,12 @@ struct Kept<T> {
 
 impl<C: Connect> Pool<C> {
     /// A pool that begins to make its first connections, without waiting for them. Must be called within a runtime.
-    pub fn new(name: &'static str, connect: C, settings: &Settings) -> Self {
+    pub fn new(name: impl Into<SharedString>, connect: C, settings: &Settings) -> Self {
+        let name = name.into();
         let trouble = Arc::new(Trouble::default());
         let tended = Tended {
             connect,
-            name,
+            name: name.clone(),
             connect_timeout: Duration::from_millis(settings.connect_timeout_ms),
             check_after: Duration::from_millis(settings.check_after_ms),
             trouble: Arc::clone(&trouble),
@@ -166,12 +167,12 @@ impl<C: Connect> Pool<C> {
 
     /// Writes the gauges: connections idle and in use, callers that wait.
     pub fn measure(&self) {
-        let name = self.name;
+        let name = || self.name.clone();
         let (all, idle) = self.size();
-        gauge!("mpim_pool_connections", "pool" => name, "state" => "idle").set(idle);
-        gauge!("mpim_pool_connections", "pool" => name, "state" => "in_use").set(all.saturating_sub(idle));
-        gauge!("mpim_pool_connections_max", "pool" => name).set(self.max_active);
-        gauge!("mpim_pool_waiting", "pool" => name).set(self.waiting.load(Ordering::Relaxed) as f64);
+        gauge!("mpim_pool_connections", "pool" => name(), "state" => "idle").set(idle);
+        gauge!("mpim_pool_connections", "pool" => name(), "state" => "in_use").set(all.saturating_sub(idle));
+        gauge!("mpim_pool_connections_max", "pool" => name()).set(self.max_active);
+        gauge!("mpim_pool_waiting", "pool" => name()).set(self.waiting.load(Ordering::Relaxed) as f64);
     }
 
     /// Connections that exist, and how many of them are unused.
@@ -248,7 +249,7 @@ impl<C: Connect> ManageConnection for Tended<C> {
         let made = made.unwrap_or_else(|_| Err(format!("no connection within {:?}", self.connect_timeout)));
         match made {
             Ok(connection) => {
-                counter!("mpim_pool_connects_total", "pool" => self.name, "result" => "made").increment(1);
+                counter!("mpim_pool_connects_total", "pool" => self.name.clone(), "result" => "made").increment(1);
                 Ok(Kept {
                     connection,
                     used: Instant::now(),
@@ -256,7 +257,7 @@ impl<C: Connect> ManageConnection for Tended<C> {
                 })
             }
             Err(error) => {
-                counter!("mpim_pool_connects_total", "pool" => self.name, "result" => "failed").increment(1);
+                counter!("mpim_pool_connects_total", "pool" => self.name.clone(), "result" => "failed").increment(1);
                 error.clone_into(&mut self.trouble.last.lock().unwrap_or_else(PoisonError::into_inner));
                 self.trouble.met.notify_waiters();
                 Err(error)
@@ -271,7 +272,7 @@ impl<C: Connect> ManageConnection for Tended<C> {
         let checked = tokio::time::timeout(self.connect_timeout, self.connect.check(&mut kept.connection)).await;
         let checked = checked.unwrap_or_else(|_| Err(format!("no answer within {:?}", self.connect_timeout)));
         if checked.is_err() {
-            counter!("mpim_pool_evictions_total", "pool" => self.name).increment(1);
+            counter!("mpim_pool_evictions_total", "pool" => self.name.clone()).increment(1);
         }
         checked
     }

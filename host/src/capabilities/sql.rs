@@ -24,6 +24,17 @@ impl<T: Send + 'static> wit::HostWithStore<T> for HasSelf<Guest> {
         Ok(rows.into_iter().map(to_row).collect())
     }
 
+    async fn query_stale(
+        accessor: &Accessor<T, Self>,
+        sql: String,
+        params: Vec<wit::Value>,
+    ) -> Result<Vec<wit::Row>, wit::Error> {
+        let (node, deadline) = call(accessor);
+        let params = params.into_iter().map(Value::from).collect();
+        let rows = guarded(&node.sql_reads, node.sql.query_stale(sql, params, deadline)).await?;
+        Ok(rows.into_iter().map(to_row).collect())
+    }
+
     async fn execute(accessor: &Accessor<T, Self>, sql: String, params: Vec<wit::Value>) -> Result<u64, wit::Error> {
         let (node, deadline) = call(accessor);
         let params = params.into_iter().map(Value::from).collect();

@@ -197,6 +197,11 @@ fn judge(error: &ServerError) -> Failure {
         8002 | 8005 | 8022 | 8028 | 9007 => again("conflict"),
         // A node of Galera that is not, or not yet, part of its cluster.
         1047 => again("cluster"),
+        // A prepared statement that the server, or another one behind the same address, does not have any more.
+        1243 | 1615 => Failure {
+            whole: false,
+            ..again("reprepare")
+        },
         1317 => Failure::of_request(unavailable("the statement was stopped by the server")),
         1969 | 3024 => Failure::of_request(Error::Timeout("the statement ran past its time".to_owned())),
         // A server that may only be read: after a change of roles another one answers to its name.

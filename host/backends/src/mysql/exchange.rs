@@ -3,12 +3,13 @@
 //! Knows neither pools nor repeats. A future of this module that is dropped leaves its connection in the middle of
 //! something: whoever calls it must not use the connection again then.
 
-use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, QueryResult, TextProtocol};
+use mysql_async::prelude::{Protocol, Queryable};
+use mysql_async::{Conn, QueryResult, ServerError, TextProtocol};
 
 use super::error::{Failure, from_commit};
 use super::gate::Kind;
 use super::link::Link;
+use super::query::Query;
 use super::script::{Mark, Script};
 use super::settings::Settings;
 use super::value;
@@ -50,16 +51,45 @@ fn too_much(what: &str) -> Failure {
     Failure::halfway(Error::Overloaded(format!("the result has too many {what}")))
 }
 
-/// The rows of one statement.
-pub(super) async fn query(link: &mut Link, sql: &str, settings: &Settings) -> Result<Vec<Row>, Failure> {
-    fits(link, sql.len())?;
-    let conn = link.conn()?;
-    let mut answers = conn.query_iter(sql).await?;
+/// The rows of one statement, prepared where that can be.
+pub(super) async fn query(link: &mut Link, query: &Query<'_>, settings: &Settings) -> Result<Vec<Row>, Failure> {
+    let prepared = if link.prepares { query.prepared() } else { None };
+    if let Some((sql, params)) = prepared {
+        // The values go within the bound of a result, or in parts.
+        fits(link, sql.len())?;
+        let conn = link.conn()?;
+        match conn.prep(sql).await {
+            Ok(statement) => {
+                let mut answers = conn.exec_iter(statement, params).await?;
+                return rows(&mut answers, settings).await;
+            }
+            Err(mysql_async::Error::Server(error)) if is_not_to_be_prepared(&error) => {
+                metrics::counter!("mpim_sql_unprepared_total", "backend" => "mysql").increment(1);
+                link.prepares = error.code != FULL;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let text = query.text().map_err(Failure::of_request)?;
+    fits(link, text.len())?;
+    let mut answers = link.conn()?.query_iter(text).await?;
+    rows(&mut answers, settings).await
+}
+
+/// The server keeps as many prepared statements as it may.
+const FULL: u16 = 1461;
+
+/// Whether the server takes a statement only as a text, as 1295 says.
+fn is_not_to_be_prepared(error: &ServerError) -> bool {
+    matches!(error.code, 1295 | FULL)
+}
+
+async fn rows<P: Protocol>(answers: &mut QueryResult<'_, '_, P>, settings: &Settings) -> Result<Vec<Row>, Failure> {
     let mark = Mark {
         kind: Kind::Read,
         at_least: 0,
     };
-    Ok(answer(&mut answers, mark, &mut Budget::of(settings)).await?.rows)
+    Ok(answer(answers, mark, &mut Budget::of(settings)).await?.rows)
 }
 
 /// All statements of a batch in one transaction, committed when this returns, or nothing of them.
@@ -121,8 +151,8 @@ async fn perform(conn: &mut Conn, script: &Script, settings: &Settings) -> Resul
 }
 
 /// What one statement of several did. Reads to the end of its answer, and no further than the head of the next.
-async fn answer(
-    answers: &mut QueryResult<'_, '_, TextProtocol>,
+async fn answer<P: Protocol>(
+    answers: &mut QueryResult<'_, '_, P>,
     mark: Mark,
     budget: &mut Budget,
 ) -> Result<Outcome, Failure> {

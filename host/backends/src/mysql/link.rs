@@ -26,6 +26,9 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 /// What a packet may have by the protocol; how much of that the server takes is asked for.
 const PACKET_BYTES: usize = 1 << 30;
 
+/// Where a server listens unless it is said.
+const PORT: u16 = 3306;
+
 /// How statements are read.
 const MODE: &str = "ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PIPES_AS_CONCAT,STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION";
 
@@ -45,6 +48,8 @@ pub(super) struct Link {
     conn: Option<Conn>,
     /// The longest text that the server takes, in bytes.
     pub(super) text_max: usize,
+    /// Whether the server still prepares statements for it.
+    pub(super) prepares: bool,
 }
 
 impl Dialer {
@@ -60,12 +65,31 @@ impl Dialer {
             .prefer_socket(false)
             .tcp_keepalive(Some(KEEPALIVE))
             .max_allowed_packet(Some(PACKET_BYTES))
+            .stmt_cache_size(settings.statements_max)
             .wait_timeout(Some(0));
         Ok(Self {
             opts: opts.into(),
             greeting: greeting(settings),
             time_max_ms: settings.query_timeout_ms.max(1),
             timeout: Duration::from_millis(settings.pool.connect_timeout_ms.max(1)),
+        })
+    }
+
+    /// The same for another server, `host` or `host:port`: its users and databases are the same.
+    pub(super) fn to(&self, address: &str) -> Result<Self, OpenError> {
+        let (host, port) = match address.rsplit_once(':') {
+            Some((host, port)) => (host, port.parse().ok()),
+            None => (address, Some(PORT)),
+        };
+        let Some(port) = port.filter(|_| !host.is_empty() && !host.contains(['/', '@'])) else {
+            // Somebody may have written a whole URL there, with its password.
+            return Err(OpenError::Url {
+                reason: "a replica is a host, or a host and a port".to_owned(),
+            });
+        };
+        Ok(Self {
+            opts: self.opts().ip_or_hostname(host).tcp_port(port).into(),
+            ..self.clone()
         })
     }
 
@@ -114,6 +138,7 @@ impl Dialer {
         Ok(Link {
             conn: Some(conn),
             text_max,
+            prepares: true,
         })
     }
 }

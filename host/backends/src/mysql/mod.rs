@@ -4,8 +4,9 @@
 //! sake of others (deadlocks, locks waited for too long, conflicts within a cluster) is repeated here, within the
 //! deadline, and never seen by callers. Knows no schema but by its migrations.
 //!
-//! Values are written into the text of the statements, in one module, by one rule, in sessions that read them so:
-//! a batch costs two ways to the server and back however many steps it has.
+//! A query is prepared, once for each connection. Values of a batch are written into the text of its statements, in one
+//! module, by one rule, in sessions that read them so: it costs two ways to the server and back however many steps it has,
+//! where prepared steps would cost one each.
 //!
 //! Where a server answers otherwise than SQLite: texts of columns with a collation that pads (`utf8mb4_bin`) are
 //! equal when they differ in spaces at their end alone; `/` of integers has a fraction; LIKE goes by the collation;
@@ -17,12 +18,15 @@ mod exchange;
 mod gate;
 mod link;
 mod migrations;
+mod query;
+mod replicas;
 mod script;
 mod settings;
 mod value;
 
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -30,6 +34,8 @@ use mysql_async::prelude::Queryable;
 
 use self::error::{Failure, GONE};
 use self::link::Dialer;
+use self::query::Query;
+use self::replicas::Replicas;
 use self::script::Script;
 use super::pool::{Lease, Pool};
 use super::sql::{Error, Outcome, Row, Step, Value};
@@ -49,7 +55,8 @@ const LOST_MAX: u32 = 2;
 pub struct Mysql {
     pool: Pool<Dialer>,
     dialer: Dialer,
-    settings: Settings,
+    replicas: Replicas,
+    settings: Arc<Settings>,
     failing: AtomicBool,
 }
 
@@ -57,10 +64,12 @@ impl Mysql {
     /// A store whose pool begins to connect, without waiting for it. Must be called within a runtime.
     pub fn open(settings: &Settings) -> Result<Self, OpenError> {
         let dialer = Dialer::new(settings)?;
+        let settings = Arc::new(settings.clone());
         Ok(Self {
             pool: Pool::new("sql", dialer.clone(), &settings.pool),
+            replicas: Replicas::open(&dialer, &settings)?,
             dialer,
-            settings: settings.clone(),
+            settings,
             failing: AtomicBool::new(false),
         })
     }
@@ -70,16 +79,31 @@ impl Mysql {
         self.dialer.dial().await.map(drop)
     }
 
-    /// Writes the gauges of the pool.
+    /// Writes the gauges of the pools.
     pub fn measure(&self) {
         self.pool.measure();
+        self.replicas.measure();
     }
 
     /// The rows of one statement without effect.
     pub async fn query(&self, sql: String, params: Vec<Value>, deadline: Instant) -> Result<Vec<Row>, Error> {
+        let query = Query::of(&sql, &params, &self.settings)?;
+        self.ask(&query, deadline).await
+    }
+
+    /// The same, from a replica where one is near enough: without what was committed in the last
+    /// `replica_lag_max_ms` milliseconds, or a part of it.
+    pub async fn query_stale(&self, sql: String, params: Vec<Value>, deadline: Instant) -> Result<Vec<Row>, Error> {
+        let query = Query::of(&sql, &params, &self.settings)?;
+        match self.replicas.query(&query, deadline).await {
+            Some(rows) => Ok(rows),
+            None => self.ask(&query, deadline).await,
+        }
+    }
+
+    async fn ask(&self, query: &Query<'_>, deadline: Instant) -> Result<Vec<Row>, Error> {
         let asked = Instant::now();
-        let text = script::query(&sql, &params, &self.settings)?;
-        let rows = self.within(deadline, self.repeat(Job::Query(&text))).await?;
+        let rows = self.within(deadline, self.repeat(Job::Query(query))).await?;
         metrics::histogram!("mpim_sql_read_seconds", "backend" => "mysql").record(asked.elapsed());
         Ok(rows.into_iter().next().unwrap_or_default().rows)
     }
@@ -162,7 +186,7 @@ impl Mysql {
         // Until the last answer is read it is unknown what the connection is in the middle of.
         lease.retire();
         let answer = match job {
-            Job::Query(text) => exchange::query(&mut lease, text, &self.settings)
+            Job::Query(query) => exchange::query(&mut lease, query, &self.settings)
                 .await
                 .map(|rows| vec![Outcome { affected: 0, rows }]),
             Job::Batch(script) => exchange::transaction(&mut lease, script, &self.settings).await,
@@ -206,7 +230,7 @@ impl Mysql {
 /// What is sent.
 #[derive(Debug, Clone, Copy)]
 enum Job<'a> {
-    Query(&'a str),
+    Query(&'a Query<'a>),
     Batch(&'a Script),
 }
 

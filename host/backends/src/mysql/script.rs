@@ -1,10 +1,10 @@
-//! The text that a query or a batch becomes.
+//! The text that a batch becomes.
 //!
 //! A batch is one text with all its statements, their values written into them: one way to the server and back for
 //! all of them and one for the COMMIT, rather than one for each, while the rows that it locks are locked. What is
 //! longer than [`TEXT_BYTES`] goes in several texts.
 
-use super::gate::{self, Kind};
+use super::gate::{self, Kind, Statement};
 use super::settings::Settings;
 use super::value;
 use crate::sql::{Error, Step, Value};
@@ -47,9 +47,10 @@ impl Script {
             if !text.sql.is_empty() {
                 text.sql.push(';');
             }
-            let kind = write(&mut text.sql, &step.sql, &step.params, settings)?;
+            let filled = Filled::of(&step.sql, &step.params, settings)?;
+            filled.write(&mut text.sql)?;
             text.marks.push(Mark {
-                kind,
+                kind: filled.statement.kind,
                 at_least: step.at_least,
             });
             if text.sql.len() >= TEXT_BYTES {
@@ -68,43 +69,49 @@ impl Script {
     }
 }
 
-/// Writes a query, which must be without effect.
-pub(super) fn query(sql: &str, params: &[Value], settings: &Settings) -> Result<String, Error> {
-    let mut text = String::with_capacity(sql.len() + 64);
-    match write(&mut text, sql, params, settings)? {
-        Kind::Read => Ok(text),
-        Kind::Write => Err(Error::Invalid("a query must be a statement without effect".to_owned())),
-    }
+/// One statement and its values, found to be allowed and within bounds.
+#[derive(Debug)]
+pub(super) struct Filled<'a> {
+    pub(super) statement: Statement<'a>,
+    pub(super) params: &'a [Value],
 }
 
-/// Writes one statement with its values.
-fn write(text: &mut String, sql: &str, params: &[Value], settings: &Settings) -> Result<Kind, Error> {
-    let most = settings.statement_bytes_max;
-    if sql.len() > most {
-        return Err(Error::Invalid(format!("a statement has at most {most} bytes")));
+impl<'a> Filled<'a> {
+    /// Reads a statement, or says what is wrong with it.
+    pub(super) fn of(sql: &'a str, params: &'a [Value], settings: &Settings) -> Result<Self, Error> {
+        let most = settings.statement_bytes_max;
+        if sql.len() > most {
+            return Err(Error::Invalid(format!("a statement has at most {most} bytes")));
+        }
+        let most = settings.result_bytes_max;
+        if params.iter().map(bytes).sum::<usize>() > most {
+            return Err(Error::Invalid(format!(
+                "the parameters of a statement have at most {most} bytes"
+            )));
+        }
+        let statement = gate::read(sql)?;
+        let expected = statement.places.len();
+        if params.len() != expected {
+            return Err(Error::Invalid(format!(
+                "the statement has {expected} parameters, {} are given",
+                params.len()
+            )));
+        }
+        Ok(Self { statement, params })
     }
-    let most = settings.result_bytes_max;
-    if params.iter().map(bytes).sum::<usize>() > most {
-        return Err(Error::Invalid(format!(
-            "the parameters of a statement have at most {most} bytes"
-        )));
+
+    /// Appends the statement with its values written into it.
+    pub(super) fn write(&self, text: &mut String) -> Result<(), Error> {
+        let sql = self.statement.text;
+        let mut from = 0;
+        for (index, (place, param)) in self.statement.places.iter().zip(self.params).enumerate() {
+            text.push_str(sql.get(from..*place).unwrap_or_default());
+            value::write(text, index, param)?;
+            from = place + 1;
+        }
+        text.push_str(sql.get(from..).unwrap_or_default());
+        Ok(())
     }
-    let statement = gate::read(sql)?;
-    let expected = statement.places.len();
-    if params.len() != expected {
-        return Err(Error::Invalid(format!(
-            "the statement has {expected} parameters, {} are given",
-            params.len()
-        )));
-    }
-    let mut from = 0;
-    for (index, (place, param)) in statement.places.iter().zip(params).enumerate() {
-        text.push_str(statement.text.get(from..*place).unwrap_or_default());
-        value::write(text, index, param)?;
-        from = place + 1;
-    }
-    text.push_str(statement.text.get(from..).unwrap_or_default());
-    Ok(statement.kind)
 }
 
 fn bytes(value: &Value) -> usize {

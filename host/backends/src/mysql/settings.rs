@@ -13,7 +13,12 @@ use crate::pool;
 pub struct Settings {
     /// Where the database is: `mysql://user:password@host:port/database`.
     pub url: String,
-    /// The bounds of the pool of connections.
+    /// Replicas of it, `host` or `host:port`, for reads that may be a little old; user, password and database are those
+    /// of `url`.
+    pub replicas: Vec<String>,
+    /// How old such an answer may be, in milliseconds: a replica that is further behind is not asked.
+    pub replica_lag_max_ms: u64,
+    /// The bounds of the pool of connections, to each server.
     pub pool: pool::Settings,
     /// How often a batch is repeated that the server undid for the sake of another: deadlocks, locks that were
     /// waited for too long, conflicts of a cluster. Never past the deadline.
@@ -23,6 +28,9 @@ pub struct Settings {
     /// How long one query or one batch may run, in milliseconds; the deadline of a call may be shorter. The server
     /// stops by itself a statement that runs for longer (MySQL: a reading one).
     pub query_timeout_ms: u64,
+    /// Queries that each connection keeps prepared, those used last; 0 prepares none. All connections of all nodes
+    /// together must not need more than the server's `max_prepared_stmt_count`: what is beyond it goes unprepared.
+    pub statements_max: usize,
     /// Steps of one batch; one more is `invalid`.
     pub steps_max: usize,
     /// Rows that one query or one batch may return; one more is `overloaded`.
@@ -37,10 +45,13 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             url: "mysql://root@127.0.0.1:3306/mpim".to_owned(),
+            replicas: Vec::new(),
+            replica_lag_max_ms: 5000,
             pool: pool::Settings::default(),
             retries: 20,
             lock_wait_s: 2,
             query_timeout_ms: 5000,
+            statements_max: 64,
             steps_max: 4096,
             rows_max: 10_000,
             result_bytes_max: 8 * 1024 * 1024,
@@ -54,6 +65,11 @@ impl Settings {
     pub(super) fn query_timeout(&self) -> Duration {
         Duration::from_millis(self.query_timeout_ms.max(1))
     }
+
+    /// How old an answer of a replica may be.
+    pub(super) fn replica_lag_max(&self) -> Duration {
+        Duration::from_millis(self.replica_lag_max_ms.max(1))
+    }
 }
 
 /// Without the URL, which may have a password in it.
@@ -61,10 +77,13 @@ impl fmt::Debug for Settings {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Settings")
+            .field("replicas", &self.replicas)
+            .field("replica_lag_max_ms", &self.replica_lag_max_ms)
             .field("pool", &self.pool)
             .field("retries", &self.retries)
             .field("lock_wait_s", &self.lock_wait_s)
             .field("query_timeout_ms", &self.query_timeout_ms)
+            .field("statements_max", &self.statements_max)
             .field("steps_max", &self.steps_max)
             .field("rows_max", &self.rows_max)
             .field("result_bytes_max", &self.result_bytes_max)

@@ -1,4 +1,5 @@
-//! Values as text of a statement, and columns of a result as values: what comes back is what SQLite would give.
+//! Values as text of a statement and as parameters of a prepared one, and columns of a result as values: what comes
+//! back is what SQLite would give, the same whichever way the statement went.
 
 use std::fmt::Write;
 
@@ -18,9 +19,7 @@ pub(super) fn write(text: &mut String, place: usize, value: &Value) -> Result<()
         Value::Null => text.push_str("NULL"),
         Value::Integer(number) if *number < 0 => append(text, format_args!("({number})")),
         Value::Integer(number) => append(text, format_args!("{number}")),
-        Value::Real(number) if !number.is_finite() => {
-            return Err(Error::Invalid(format!("parameter {place} is not a finite number")));
-        }
+        Value::Real(number) if !number.is_finite() => return Err(not_finite(place)),
         // With an exponent it is a floating point number, without one it would be a decimal.
         Value::Real(number) if number.is_sign_negative() => append(text, format_args!("({number:e})")),
         Value::Real(number) => append(text, format_args!("{number:e}")),
@@ -28,6 +27,22 @@ pub(super) fn write(text: &mut String, place: usize, value: &Value) -> Result<()
         Value::Blob(bytes) => write_blob(text, bytes),
     }
     Ok(())
+}
+
+/// A value as a parameter of a prepared statement.
+pub(super) fn bind(place: usize, value: &Value) -> Result<mysql_async::Value, Error> {
+    Ok(match value {
+        Value::Null => mysql_async::Value::NULL,
+        Value::Integer(number) => mysql_async::Value::Int(*number),
+        Value::Real(number) if !number.is_finite() => return Err(not_finite(place)),
+        Value::Real(number) => mysql_async::Value::Double(*number),
+        Value::Text(text) => mysql_async::Value::Bytes(text.clone().into_bytes()),
+        Value::Blob(bytes) => mysql_async::Value::Bytes(bytes.clone()),
+    })
+}
+
+fn not_finite(place: usize) -> Error {
+    Error::Invalid(format!("parameter {place} is not a finite number"))
 }
 
 fn append(text: &mut String, value: std::fmt::Arguments<'_>) {
@@ -67,12 +82,14 @@ pub(super) fn read(column: &Column, value: mysql_async::Value) -> Result<Value, 
     let bytes = match value {
         mysql_async::Value::NULL => return Ok(Value::Null),
         mysql_async::Value::Bytes(bytes) => bytes,
-        // The text protocol gives nothing else.
-        other => {
-            return Err(Error::Invalid(format!(
-                "a value has an unknown form: {}",
-                other.as_sql(true)
-            )));
+        // A prepared statement gives numbers and times in forms of their own.
+        mysql_async::Value::Int(number) => return Ok(Value::Integer(number)),
+        mysql_async::Value::UInt(number) => return i64::try_from(number).map(Value::Integer).map_err(|_| too_great()),
+        // By way of its shortest text, as the other protocol gives it.
+        mysql_async::Value::Float(number) => return real(number.to_string().as_bytes()),
+        mysql_async::Value::Double(number) => return Ok(Value::Real(number)),
+        time @ (mysql_async::Value::Date(..) | mysql_async::Value::Time(..)) => {
+            return Ok(Value::Text(moment(column, &time)));
         }
     };
     match column.column_type() {
@@ -104,9 +121,11 @@ pub(super) fn read(column: &Column, value: mysql_async::Value) -> Result<Value, 
 
 fn integer(bytes: &[u8]) -> Result<Value, Error> {
     let number = std::str::from_utf8(bytes).ok().and_then(|text| text.parse().ok());
-    number
-        .map(Value::Integer)
-        .ok_or_else(|| Error::Invalid("a number does not fit into 64 bits with a sign".to_owned()))
+    number.map(Value::Integer).ok_or_else(too_great)
+}
+
+fn too_great() -> Error {
+    Error::Invalid("a number does not fit into 64 bits with a sign".to_owned())
 }
 
 fn real(bytes: &[u8]) -> Result<Value, Error> {
@@ -123,7 +142,33 @@ fn bits(bytes: &[u8]) -> Result<Value, Error> {
     number
         .and_then(|number| i64::try_from(number).ok())
         .map(Value::Integer)
-        .ok_or_else(|| Error::Invalid("a number does not fit into 64 bits with a sign".to_owned()))
+        .ok_or_else(too_great)
+}
+
+/// A date or a time as the server writes it.
+fn moment(column: &Column, value: &mysql_async::Value) -> String {
+    let (mut text, micros) = match *value {
+        mysql_async::Value::Date(year, month, day, hour, minute, second, micros) => {
+            let date = format!("{year:04}-{month:02}-{day:02}");
+            if column.column_type() == ColumnType::MYSQL_TYPE_DATE {
+                return date;
+            }
+            (format!("{date} {hour:02}:{minute:02}:{second:02}"), micros)
+        }
+        mysql_async::Value::Time(negative, days, hours, minutes, seconds, micros) => {
+            let sign = if negative { "-" } else { "" };
+            let hours = u64::from(days) * 24 + u64::from(hours);
+            (format!("{sign}{hours:02}:{minutes:02}:{seconds:02}"), micros)
+        }
+        _ => return String::new(),
+    };
+    let digits = usize::from(column.decimals()).min(6);
+    if digits > 0 {
+        let fraction = format!("{micros:06}");
+        text.push('.');
+        text.push_str(fraction.get(..digits).unwrap_or_default());
+    }
+    text
 }
 
 fn text(bytes: Vec<u8>) -> Result<Value, Error> {
