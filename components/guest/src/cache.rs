@@ -109,6 +109,22 @@ pub async fn forget(keys: Vec<String>) {
     import!(async crate::bindings::mpim::host::cache, forget, forget(keys));
 }
 
+/// What was [`set`] under some keys, in the order asked; none also where it cannot be read, since a component of another
+/// version wrote it. These are not the keys of [`cached`].
+pub async fn get_many<T: Cached>(keys: Vec<String>) -> Result<Vec<Option<T>>, Error> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let found = import!(async crate::bindings::mpim::host::cache, get_many, get_cached(keys))?;
+    Ok(found.into_iter().map(|bytes| decode(&bytes?)).collect())
+}
+
+/// Replaces what is under a key, for a while: what a writer knows and readers need not find in the store yet.
+pub async fn set<T: Cached>(key: String, value: &T, ttl_ms: u64) -> Result<(), Error> {
+    let value = encode(value);
+    Ok(import!(async crate::bindings::mpim::host::cache, set, set_cached(key, value, ttl_ms))?)
+}
+
 async fn lookup(keys: Vec<String>) -> Result<Vec<Found>, Error> {
     if keys.is_empty() {
         return Ok(Vec::new());
