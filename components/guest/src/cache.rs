@@ -355,6 +355,21 @@ mod tests {
     }
 
     #[test]
+    fn what_another_version_has_set_is_as_if_it_were_not_there() {
+        struct Kept;
+        impl Host for Kept {
+            fn get_cached(&self, keys: Vec<String>) -> Answer<Result<Vec<Option<Vec<u8>>>, HostError>> {
+                assert_eq!(keys, ["a", "b", "c"]);
+                let values = vec![Some(encode(&7_u64)), None, Some(b"another".to_vec())];
+                Box::pin(async { Ok(values) })
+            }
+        }
+        crate::native::give(Rc::new(Kept));
+        let values = wait(get_many::<u64>(keys(&["a", "b", "c"])));
+        assert_eq!(values.unwrap(), [Some(7), None, None]);
+    }
+
+    #[test]
     fn what_is_written_is_read_and_nothing_else_is() {
         let value = (7_u64, "é".to_owned(), vec![(1_u64, 2_u8), (3, 4)]);
         let bytes = encode(&value);

@@ -46,7 +46,7 @@ pub(crate) async fn tell(statuses: &mut [Status]) {
     let offline = statuses.iter().filter(|status| !status.online);
     let users: BTreeSet<u64> = offline.map(|status| status.user).collect();
     let times = times(users).await;
-    for status in statuses.iter_mut().filter(|status| !status.online) {
+    for status in statuses {
         status.last_seen = times.get(&status.user).copied();
     }
 }
