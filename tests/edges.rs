@@ -180,6 +180,7 @@ async fn private_methods_are_as_unknown_as_those_that_are_not_there() {
         "route.get-connections",
         "login.check-sessions",
         "presence.set-offline",
+        "presence.keep-last-seen",
         "contacts.watchers",
         "groups.topics",
         "send.nothing-of-this-name",

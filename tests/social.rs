@@ -1,5 +1,6 @@
 //! People know each other: contacts, blocks, and who is online.
 
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::chat::{calm, calm_manifest, each};
@@ -336,4 +337,49 @@ async fn a_presence_lasts_while_it_is_renewed_and_ends_when_it_is_not() {
         let count = if online { "2" } else { "0" };
         assert_eq!(ann.call("presence.count-online", json!({})).await, Ok(json!(count)));
     }
+}
+
+/// Waits until the store of a node has the time at which a user was last online.
+async fn until_kept(node: &Node, user: &str, at: &Value) {
+    let store = Connection::open(node.folder.path().join("data/mpim.sqlite")).expect("opened");
+    let at = at.as_str().expect("a time");
+    let kept = format!("SELECT COUNT(*) FROM last_seen WHERE user_id = {user} AND at = {at}");
+    within("a time in the store", async {
+        let mut beat = tokio::time::interval(std::time::Duration::from_millis(10));
+        loop {
+            beat.tick().await;
+            let count: i64 = store.query_row(&kept, [], |row| row.get(0)).expect("a number");
+            if count == 1 {
+                return;
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn when_a_user_was_last_online_is_told_at_once_and_still_after_a_kill() {
+    let timer = toml::toml! {
+        call = "presence.keep-last-seen"
+        every_ms = 20
+    };
+    let manifest = calm_manifest().set("application.tool.mpim.timer", vec![toml::Value::Table(timer)]);
+    let node = Node::with(&manifest);
+    let (mut ann, mut bob) = pair(&node).await;
+    befriend(&mut ann, &mut bob).await;
+    let user = bob.user.clone();
+    assert_eq!(status(&mut ann, &user).await.get("last_seen"), None, "online");
+    bob.drop_abruptly();
+    let gone = ann.notified("presence").await["body"].clone();
+    assert_eq!(gone["online"], false);
+    let expected = json!({ "user": user, "online": false, "device_classes": [], "last_seen": gone["at"] });
+    assert_eq!(status(&mut ann, &user).await, expected);
+
+    until_kept(&node, &user, &gone["at"]).await;
+    let folder = node.kill();
+    let node = Node::in_folder(&manifest, folder);
+    let mut ann = Client::resume(&node, &ann.token).await.expect("resumed");
+    assert_eq!(status(&mut ann, &user).await, expected);
+    let bob = Client::login(&node, "bob", "phone", None).await.expect("logged in");
+    assert_eq!(status(&mut ann, &bob.user).await.get("last_seen"), None, "online again");
 }

@@ -109,6 +109,22 @@ pub async fn forget(keys: Vec<String>) {
     import!(async crate::bindings::mpim::host::cache, forget, forget(keys));
 }
 
+/// What was [`set`] under some keys, in the order asked; none also where it cannot be read, since a component of another
+/// version wrote it. These are not the keys of [`cached`].
+pub async fn get_many<T: Cached>(keys: Vec<String>) -> Result<Vec<Option<T>>, Error> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let found = import!(async crate::bindings::mpim::host::cache, get_many, get_cached(keys))?;
+    Ok(found.into_iter().map(|bytes| decode(&bytes?)).collect())
+}
+
+/// Replaces what is under a key, for a while: what a writer knows and readers need not find in the store yet.
+pub async fn set<T: Cached>(key: String, value: &T, ttl_ms: u64) -> Result<(), Error> {
+    let value = encode(value);
+    Ok(import!(async crate::bindings::mpim::host::cache, set, set_cached(key, value, ttl_ms))?)
+}
+
 async fn lookup(keys: Vec<String>) -> Result<Vec<Found>, Error> {
     if keys.is_empty() {
         return Ok(Vec::new());
@@ -336,6 +352,21 @@ mod tests {
             }
         }
         assert!(host.0.hits() > 0);
+    }
+
+    #[test]
+    fn what_another_version_has_set_is_as_if_it_were_not_there() {
+        struct Kept;
+        impl Host for Kept {
+            fn get_cached(&self, keys: Vec<String>) -> Answer<Result<Vec<Option<Vec<u8>>>, HostError>> {
+                assert_eq!(keys, ["a", "b", "c"]);
+                let values = vec![Some(encode(&7_u64)), None, Some(b"another".to_vec())];
+                Box::pin(async { Ok(values) })
+            }
+        }
+        crate::native::give(Rc::new(Kept));
+        let values = wait(get_many::<u64>(keys(&["a", "b", "c"])));
+        assert_eq!(values.unwrap(), [Some(7), None, None]);
     }
 
     #[test]

@@ -160,6 +160,32 @@ pub mod metadata {
     }
 }
 
+/// Queues by topic; see `mpim:host/queue`.
+pub mod queue {
+    pub use crate::bindings::mpim::host::queue::Entry;
+    use crate::{Error, Priority};
+
+    /// Appends to a topic; gives the id of the entry. A full topic is `overloaded`.
+    pub async fn publish(topic: &str, priority: Priority, payload: Vec<u8>) -> Result<u64, Error> {
+        let topic = topic.to_owned();
+        crate::import!(async crate::bindings::mpim::host::queue, publish, publish(topic, priority, payload))
+            .map_err(Error::from)
+    }
+
+    /// Up to `max` entries that no consumer of the group has had; waits up to `wait_ms` for the first.
+    pub async fn receive(topic: &str, group: &str, max: u32, wait_ms: u32) -> Result<Vec<Entry>, Error> {
+        let (topic, group) = (topic.to_owned(), group.to_owned());
+        crate::import!(async crate::bindings::mpim::host::queue, receive, receive(topic, group, max, wait_ms))
+            .map_err(Error::from)
+    }
+
+    /// Ends entries for the group; gives how many were open.
+    pub async fn ack(topic: &str, group: &str, ids: Vec<u64>) -> Result<u32, Error> {
+        let (topic, group) = (topic.to_owned(), group.to_owned());
+        crate::import!(async crate::bindings::mpim::host::queue, ack, ack(topic, group, ids)).map_err(Error::from)
+    }
+}
+
 /// Topics of connections; see `mpim:host/subscriptions`.
 pub mod subscriptions {
     use crate::Error;

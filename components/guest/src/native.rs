@@ -16,7 +16,8 @@ use crate::metadata::Lease;
 use crate::route::Decision;
 use crate::telemetry::Level;
 use crate::{
-    Audience, ContactChange, Error, GroupChange, HostError, Kick, Message, PresenceChange, Recall, StateChange, Waiting,
+    Audience, ContactChange, Error, GroupChange, HostError, Kick, Message, PresenceChange, Priority, Recall,
+    StateChange, Waiting, queue,
 };
 
 pub use cache::CacheTwin;
@@ -97,6 +98,12 @@ pub trait Host {
     fn forget(&self, keys: Vec<String>) -> Answer<()> {
         Box::pin(async {})
     }
+    fn get_cached(&self, keys: Vec<String>) -> Answer<Result<Vec<Option<Vec<u8>>>, HostError>> {
+        absent()
+    }
+    fn set_cached(&self, key: String, value: Vec<u8>, ttl_ms: u64) -> Answer<Result<(), HostError>> {
+        absent()
+    }
 
     fn hash_password(&self, password: String) -> Answer<Result<String, HostError>> {
         absent()
@@ -114,6 +121,21 @@ pub trait Host {
         absent()
     }
     fn count_members(&self, set: String) -> Answer<Result<u64, HostError>> {
+        absent()
+    }
+    fn publish(&self, topic: String, priority: Priority, payload: Vec<u8>) -> Answer<Result<u64, HostError>> {
+        absent()
+    }
+    fn receive(
+        &self,
+        topic: String,
+        group: String,
+        max: u32,
+        wait_ms: u32,
+    ) -> Answer<Result<Vec<queue::Entry>, HostError>> {
+        absent()
+    }
+    fn ack(&self, topic: String, group: String, ids: Vec<u64>) -> Answer<Result<u32, HostError>> {
         absent()
     }
     fn subscribe(&self, users: Vec<u64>, topic: String) -> Answer<Result<(), HostError>> {

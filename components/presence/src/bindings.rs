@@ -7,7 +7,10 @@ wit_bindgen::generate!({
     with: {
         "mpim:host/types@0.1.0": guest::bindings::mpim::host::types,
         "mpim:host/gateway@0.1.0": guest::bindings::mpim::host::gateway,
+        "mpim:host/sql@0.1.0": guest::bindings::mpim::host::sql,
+        "mpim:host/cache@0.1.0": guest::bindings::mpim::host::cache,
         "mpim:host/metadata@0.1.0": guest::bindings::mpim::host::metadata,
+        "mpim:host/queue@0.1.0": guest::bindings::mpim::host::queue,
         "mpim:host/config@0.1.0": guest::bindings::mpim::host::config,
         "mpim:host/telemetry@0.1.0": guest::bindings::mpim::host::telemetry,
         "mpim:im/types@0.1.0": guest::bindings::mpim::im::types,

@@ -1,17 +1,18 @@
 //! Presence: who is online, on which device classes, and telling those who watch.
 //!
 //! A presence is a lease in the metadata store, renewed while its socket lives. A user whose leases
-//! have ended reads as offline; nobody is told of that, since nobody was there to see it. Refuses to know
-//! who knows whom: the function that owns contacts says who watches.
+//! have ended reads as offline; nobody is told of that, since nobody was there to see it. When an offline user was last
+//! online is written behind. Refuses to know who knows whom: the function that owns contacts says who watches.
 
 mod bindings;
+mod last_seen;
 mod rules;
 mod store;
 #[cfg(test)]
 mod stories;
 
 use bindings::exports::mpim::im::presence::{self, Status};
-use bindings::exports::mpim::im::presence_lease;
+use bindings::exports::mpim::im::{presence_lease, presence_record};
 use guest::{Audience, Caller, Connection, Error, PresenceChange};
 
 /// The component: see `wit/im/presence.wit` for what each method promises.
@@ -19,12 +20,16 @@ pub struct Component;
 
 impl presence::Guest for Component {
     async fn get_status(_caller: Caller, user: u64) -> Result<Status, Error> {
-        store::status(user).await
+        let mut status = store::status(user).await?;
+        last_seen::tell(std::slice::from_mut(&mut status)).await;
+        Ok(status)
     }
 
     async fn batch_get_status(_caller: Caller, users: Vec<u64>) -> Result<Vec<Status>, Error> {
         rules::at_most_users(&users)?;
-        store::statuses(&users).await
+        let mut statuses = store::statuses(&users).await?;
+        last_seen::tell(&mut statuses).await;
+        Ok(statuses)
     }
 
     async fn count_online(_caller: Caller) -> Result<u64, Error> {
@@ -35,14 +40,14 @@ impl presence::Guest for Component {
 impl presence_lease::Guest for Component {
     async fn set_online(connection: Connection) -> Result<(), Error> {
         if store::add(&connection).await? {
-            guest::hint("presence", tell_watchers(connection.user, true).await);
+            changed(connection.user, true).await;
         }
         Ok(())
     }
 
     async fn set_offline(connection: Connection) -> Result<(), Error> {
         if store::end(&connection).await? {
-            guest::hint("presence", tell_watchers(connection.user, false).await);
+            changed(connection.user, false).await;
         }
         Ok(())
     }
@@ -52,15 +57,24 @@ impl presence_lease::Guest for Component {
     }
 }
 
-async fn tell_watchers(user: u64, online: bool) -> Result<(), Error> {
+impl presence_record::Guest for Component {
+    async fn keep_last_seen() -> Result<(), Error> {
+        last_seen::keep().await
+    }
+}
+
+/// A user came or went: noted first, so that a watcher who is told and asks is told the same.
+async fn changed(user: u64, online: bool) {
+    let at = guest::now_ms();
+    last_seen::note(user, at).await;
+    guest::hint("presence", tell_watchers(user, online, at).await);
+}
+
+async fn tell_watchers(user: u64, online: bool, at: u64) -> Result<(), Error> {
     let watchers = guest::relations::watchers(user).await?;
     if watchers.is_empty() {
         return Ok(());
     }
-    let change = PresenceChange {
-        user,
-        online,
-        at: guest::now_ms(),
-    };
+    let change = PresenceChange { user, online, at };
     guest::notify::presence(Audience::users(watchers), change).await
 }

@@ -1,7 +1,7 @@
 //! What a presence is written as, and what the presences of a user say, as pure functions. Knows
 //! nothing of where presences are kept.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use guest::{Connection, Error};
 
@@ -42,7 +42,41 @@ pub(crate) fn status(user: u64, members: &[String]) -> Status {
         user,
         online: !classes.is_empty(),
         device_classes: classes.into_iter().map(str::to_owned).collect(),
+        last_seen: None,
     }
+}
+
+/// What is published when a user was online at a time: `user,time`.
+pub(crate) fn entry(user: u64, at: u64) -> Vec<u8> {
+    format!("{user},{at}").into_bytes()
+}
+
+/// What some entries say: the latest time of each user, and how many entries are not of our making.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Latest {
+    pub(crate) times: BTreeMap<u64, u64>,
+    pub(crate) undecodable: u64,
+}
+
+/// The latest time of each user, of entries in any order.
+pub(crate) fn latest<'a>(entries: impl IntoIterator<Item = &'a [u8]>) -> Latest {
+    let mut latest = Latest::default();
+    for payload in entries {
+        let Some((user, at)) = read_entry(payload) else {
+            latest.undecodable += 1;
+            continue;
+        };
+        let time = latest.times.entry(user).or_insert(at);
+        *time = at.max(*time);
+    }
+    latest
+}
+
+/// Ids and times have 63 bits: what is beyond is not of our making, and as a time could never be overwritten.
+fn read_entry(payload: &[u8]) -> Option<(u64, u64)> {
+    let (user, at) = std::str::from_utf8(payload).ok()?.split_once(',')?;
+    let number = |text: &str| text.parse().ok().filter(|number| i64::try_from(*number).is_ok());
+    Some((number(user)?, number(at)?))
 }
 
 #[cfg(test)]
@@ -87,6 +121,22 @@ mod tests {
             let status = status(7, &members);
             assert!(!status.online && status.device_classes.is_empty());
         }
+    }
+
+    #[test]
+    fn of_entries_in_any_order_the_latest_of_each_user_counts() {
+        let entries = [(1, 5), (2, 9), (1, 7), (1, 6)].map(|(user, at)| entry(user, at));
+        let read = latest(entries.iter().map(Vec::as_slice));
+        assert_eq!(read.times, BTreeMap::from([(1, 7), (2, 9)]));
+        assert_eq!(read.undecodable, 0);
+    }
+
+    #[test]
+    fn entries_of_another_making_are_counted_and_say_nothing() {
+        let beyond = entry(1, u64::MAX);
+        let foreign: [&[u8]; 8] = [b"", b"1", b",", b"1,", b"1,2,3", b"x,1", b"\xff,1", &beyond];
+        let (times, undecodable) = (BTreeMap::new(), foreign.len() as u64);
+        assert_eq!(latest(foreign), Latest { times, undecodable });
     }
 
     #[test]

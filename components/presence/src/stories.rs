@@ -1,4 +1,7 @@
-//! The component against a metadata store in memory.
+//! The component against a metadata store in memory, and what times of users go through.
+
+mod behind;
+mod last_seen;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -6,9 +9,12 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+use behind::Behind;
+use guest::bindings::mpim::host::sql::{Error as SqlError, Outcome, Step, Value};
 use guest::metadata::Lease;
 use guest::native::{Answer, Host};
-use guest::{Audience, Caller, Connection, Error, HostError, PresenceChange};
+use guest::queue::Entry;
+use guest::{Audience, Caller, Connection, Error, HostError, PresenceChange, Priority};
 
 use crate::Component;
 use crate::bindings::exports::mpim::im::{presence::Guest, presence_lease::Guest as LeaseGuest};
@@ -19,9 +25,13 @@ struct Metadata {
     sets: RefCell<BTreeMap<String, BTreeSet<String>>>,
     watchers: RefCell<Option<Vec<u64>>>,
     told: RefCell<Vec<(Vec<u64>, u64, bool)>>,
+    /// The times that watchers were told.
+    told_at: RefCell<Vec<u64>>,
     /// A connection that comes while the set of all users is being changed.
     comes_meanwhile: RefCell<Option<Lease>>,
     lost_hints: RefCell<u64>,
+    undecodable: RefCell<u64>,
+    behind: Behind,
 }
 
 impl Metadata {
@@ -43,8 +53,10 @@ impl Metadata {
 
 impl Host for Metadata {
     fn counter(&self, name: &str, by: u64, _: &[(String, String)]) {
-        if name == "mpim_hints_lost" {
-            *self.lost_hints.borrow_mut() += by;
+        match name {
+            "mpim_hints_lost" => *self.lost_hints.borrow_mut() += by,
+            "mpim_last_seen_undecodable" => *self.undecodable.borrow_mut() += by,
+            _ => {}
         }
     }
 
@@ -89,7 +101,37 @@ impl Host for Metadata {
     fn notify_presence(&self, to: Audience, body: PresenceChange) -> Answer<Result<(), HostError>> {
         let receivers = to.recipients.iter().map(|recipient| recipient.user).collect();
         self.told.borrow_mut().push((receivers, body.user, body.online));
+        self.told_at.borrow_mut().push(body.at);
         Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn get_cached(&self, keys: Vec<String>) -> Answer<Result<Vec<Option<Vec<u8>>>, HostError>> {
+        Box::pin(std::future::ready(self.behind.get(&keys)))
+    }
+
+    fn set_cached(&self, key: String, value: Vec<u8>, ttl_ms: u64) -> Answer<Result<(), HostError>> {
+        assert!(ttl_ms > 0);
+        Box::pin(std::future::ready(self.behind.set(key, value)))
+    }
+
+    fn publish(&self, topic: String, priority: Priority, payload: Vec<u8>) -> Answer<Result<u64, HostError>> {
+        Box::pin(std::future::ready(self.behind.publish(topic, priority, payload)))
+    }
+
+    fn receive(&self, topic: String, _: String, max: u32, _: u32) -> Answer<Result<Vec<Entry>, HostError>> {
+        Box::pin(std::future::ready(self.behind.receive(&topic, max)))
+    }
+
+    fn ack(&self, _: String, _: String, ids: Vec<u64>) -> Answer<Result<u32, HostError>> {
+        Box::pin(std::future::ready(self.behind.ack(&ids)))
+    }
+
+    fn query(&self, sql: String, params: Vec<Value>) -> Answer<Result<Vec<Vec<Value>>, SqlError>> {
+        Box::pin(std::future::ready(self.behind.query(&sql, &params)))
+    }
+
+    fn batch(&self, steps: Vec<Step>) -> Answer<Result<Vec<Outcome>, SqlError>> {
+        Box::pin(std::future::ready(self.behind.batch(&steps)))
     }
 }
 

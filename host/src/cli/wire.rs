@@ -359,6 +359,7 @@ pub(crate) struct Status {
     pub(crate) online: bool,
     #[serde(default)]
     pub(crate) device_classes: Vec<String>,
+    pub(crate) last_seen: Option<Int>,
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What a typed line does.
 
 use std::ops::ControlFlow;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::line::{HELP, Line};
 use super::session::{Session, Trouble};
@@ -8,6 +9,7 @@ use crate::cli::Failure;
 use crate::cli::cursor::Source;
 use crate::cli::error::Error;
 use crate::cli::params::{ByGroup, ByName, ByUser, History, Limit, Nothing, SendGroupMessage, SendMessage};
+use crate::cli::text::ago;
 use crate::cli::wire::{self, Conversation, Group, Int, Message, Receipt, Status, User};
 
 const NOBODY: &str = "! nobody to talk to; choose with /to NAME";
@@ -112,9 +114,10 @@ impl Session {
         let user = self.find(name).await?;
         let status: Status = self.ask("presence.get-status", &ByUser { user: Int(user) }).await?;
         let name = self.names.user(user);
-        let state = match status.online {
-            true => format!("* {name} is online ({})", status.device_classes.join(", ")),
-            false => format!("* {name} is offline"),
+        let state = match (status.online, status.last_seen) {
+            (true, _) => format!("* {name} is online ({})", status.device_classes.join(", ")),
+            (false, Some(at)) => format!("* {name} is offline, last seen {}", ago(at.0, now_ms())),
+            (false, None) => format!("* {name} is offline"),
         };
         Ok(self.screen.whisper(&state)?)
     }
@@ -188,4 +191,9 @@ impl Session {
         }
         Ok(self.conversations.get(&user).copied())
     }
+}
+
+fn now_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
