@@ -10,5 +10,5 @@ mod page;
 mod row;
 
 pub use codes::{Code, before};
-pub use page::{Room, bounded, page};
+pub use page::{Room, bounded, page, page_stale};
 pub use row::{COLUMNS, WIDTH, read};

@@ -24,9 +24,22 @@ pub async fn page(statement: &str, params: Vec<Value>, limit: u32) -> Result<(Ve
     }
 }
 
-async fn first(statement: &str, mut params: Vec<Value>, limit: u32) -> Result<(Vec<Row>, bool), SqlError> {
+/// The same from a copy of the store that may be a little behind, and without another try: whoever finds something
+/// missing, or gets an error, asks [`page`].
+pub async fn page_stale(statement: &str, params: Vec<Value>, limit: u32) -> Result<(Vec<Row>, bool), Error> {
+    let rows = sql::query_stale(statement, with_limit(params, limit)).await?;
+    Ok(split(rows, limit))
+}
+
+async fn first(statement: &str, params: Vec<Value>, limit: u32) -> Result<(Vec<Row>, bool), SqlError> {
+    let rows = sql::query(statement, with_limit(params, limit)).await?;
+    Ok(split(rows, limit))
+}
+
+/// One more than the page holds is asked for.
+fn with_limit(mut params: Vec<Value>, limit: u32) -> Vec<Value> {
     params.push(Value::from(limit.saturating_add(1)));
-    Ok(split(sql::query(statement, params).await?, limit))
+    params
 }
 
 /// The room that is left in a page for contents.
