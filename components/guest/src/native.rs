@@ -94,6 +94,19 @@ pub trait Host {
         Box::pin(async {})
     }
 
+    /// Without a cache nothing can be put.
+    fn set(&self, key: String, value: Vec<u8>, ttl_ms: u64) -> Answer<Result<(), HostError>> {
+        absent()
+    }
+    fn get_many(&self, keys: Vec<String>) -> Answer<Result<Vec<Option<Vec<u8>>>, HostError>> {
+        absent()
+    }
+
+    fn allow_call(&self, name: &str) -> bool {
+        true
+    }
+    fn report_call(&self, name: &str, success: bool) {}
+
     fn hash_password(&self, password: String) -> Answer<Result<String, HostError>> {
         absent()
     }
