@@ -36,8 +36,10 @@ pub const KEEP: Keep = Keep::for_ms(30_000);
 
 /// How long a record is at hand, in milliseconds.
 const LIFE_MS: u64 = 60_000;
-/// How many places a page from the cache has at most: with the longest contents, what a sandbox can hold.
+/// How many places a page from the cache has at most.
 const MOST: u64 = 100;
+/// The longest content that has a record, in bytes: as many as a page has, all as long, are what a sandbox can hold.
+const CONTENT_BYTES: usize = 16 * 1024;
 /// How far behind the end of its group a page from the cache begins at most. What was taken back is known from there on.
 const REACH: u64 = 500;
 
@@ -60,8 +62,9 @@ fn recalls_key(group: u64) -> String {
 }
 
 /// Puts a message of a large group, which MUST be committed, to hand for its readers. Costs one write of the cache.
+/// Very long ones have no record.
 pub async fn put(message: Message) {
-    if message.qos == Qos::ExactlyOnce {
+    if message.qos == Qos::ExactlyOnce || message.content.len() > CONTENT_BYTES {
         return;
     }
     let key = record_key(message.conversation, message.seq);

@@ -284,6 +284,54 @@ fn a_record_is_there_before_the_push_and_only_for_a_large_group() {
 }
 
 #[test]
+fn a_very_long_message_has_no_record() {
+    let world = large(4);
+    world.set("max-content-bytes", 20_000);
+    for (id, length) in [("a", 16_384), ("b", 16_385)] {
+        let (id, content) = (id.to_owned(), "x".repeat(length));
+        run(Component::send_group_message(
+            caller(1, "phone"),
+            GROUP,
+            id,
+            content,
+            None,
+            None,
+            None,
+        ))
+        .unwrap();
+    }
+    assert_eq!(world.cache.evict(0), Some(format!("record/1/{GROUP}/1")));
+    assert_eq!(world.cache.evict(0), None);
+}
+
+#[test]
+fn what_was_taken_back_far_behind_the_end_stays_so_while_the_end_moves() {
+    for steps in 0..10 {
+        let _world = large(4);
+        let first = send(1, 1);
+        for id in 2..=500 {
+            send(1, id);
+        }
+        run(recall(1, first)).unwrap();
+        let mut slow = pin!(pull(2, Some(0), Some(100)));
+        if go_on(&mut slow, steps) {
+            break;
+        }
+        for id in 501..=510 {
+            send(1, id);
+        }
+        // What this one loads was taken back does not reach back as far as the slow one reads.
+        run(pull(3, Some(505), None)).unwrap();
+        let (messages, ..) = run(slow).unwrap();
+        assert_eq!(
+            (messages.len(), messages[0].content.as_str()),
+            (100, ""),
+            "{steps} steps"
+        );
+    }
+}
+
+#[test]
 fn who_has_everything_costs_one_row() {
     let world = large(4);
     send(1, 1);

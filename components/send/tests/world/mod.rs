@@ -45,6 +45,9 @@ pub enum Fault {
     AnswerLost,
 }
 
+/// Key and value.
+type Entry = (String, Vec<u8>);
+
 type Hook = Box<dyn FnOnce(&World)>;
 
 #[derive(Default)]
@@ -76,7 +79,7 @@ pub struct World {
     pub cache_calls: Rc<Cell<u32>>,
     /// Whether what is set by itself waits for [`World::set_late`].
     pub sets_wait: Rc<Cell<bool>>,
-    late: Rc<RefCell<Vec<(String, Vec<u8>)>>>,
+    late: Rc<RefCell<Vec<Entry>>>,
     /// What was counted, by name.
     pub counted: Rc<RefCell<HashMap<String, u64>>>,
 }
