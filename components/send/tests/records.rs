@@ -284,6 +284,17 @@ fn a_record_is_there_before_the_push_and_only_for_a_large_group() {
 }
 
 #[test]
+fn what_a_device_has_acknowledged_exactly_once_is_not_given_again() {
+    let _world = large(4);
+    send(1, 1);
+    let once = send_as(1, 2, Qos::ExactlyOnce).unwrap();
+    send(1, 3);
+    run(Component::ack(caller(2, "phone"), vec![once], None)).unwrap();
+    assert_eq!(contents(2), ["text 1", "text 3"]);
+    assert_eq!(contents(3), ["text 1", "text 2", "text 3"]);
+}
+
+#[test]
 fn a_very_long_message_has_no_record() {
     let world = large(4);
     world.set("max-content-bytes", 20_000);
