@@ -9,6 +9,7 @@ wit_bindgen::generate!({
         "mpim:host/gateway@0.1.0": guest::bindings::mpim::host::gateway,
         "mpim:host/sql@0.1.0": guest::bindings::mpim::host::sql,
         "mpim:host/cache@0.1.0": guest::bindings::mpim::host::cache,
+        "mpim:host/breaker@0.1.0": guest::bindings::mpim::host::breaker,
         "mpim:host/config@0.1.0": guest::bindings::mpim::host::config,
         "mpim:host/telemetry@0.1.0": guest::bindings::mpim::host::telemetry,
         "mpim:im/types@0.1.0": guest::bindings::mpim::im::types,

@@ -2,6 +2,7 @@
 
 use guest::sql::{self, Batch, Error as SqlError, Row};
 use guest::{Caller, Error, params};
+use message::record::End;
 
 use crate::UnreadGroup;
 
@@ -15,13 +16,13 @@ pub(crate) struct Standing {
     /// Messages up to here were sent before the member joined.
     pub(crate) joined: u64,
     pub(crate) cursor: u64,
-    pub(crate) last: u64,
+    pub(crate) end: End,
 }
 
 /// Where the caller is in a group; `not-found` for who is no member.
 pub(crate) async fn standing(caller: &Caller, group: u64) -> Result<Standing, Error> {
     let row = sql::query_one(
-        "SELECT x.joined_seq, x.read_seq, c.last_seq FROM members x JOIN chat_groups g ON g.id = x.conversation_id \
+        "SELECT x.joined_seq, x.read_seq, c.last_seq, c.last_at FROM members x JOIN chat_groups g ON g.id = x.conversation_id \
          JOIN conversations c ON c.id = x.conversation_id WHERE x.conversation_id = ? AND x.user_id = ?",
         params![group, caller.user],
     )
@@ -30,7 +31,24 @@ pub(crate) async fn standing(caller: &Caller, group: u64) -> Result<Standing, Er
     Ok(Standing {
         joined: row.at(0)?,
         cursor: row.at(1)?,
-        last: row.at(2)?,
+        end: read_end(&row, 2)?,
+    })
+}
+
+/// How far a group reaches, for who is known to be a member.
+pub(crate) async fn end(group: u64) -> Result<End, Error> {
+    let row = sql::query_one(
+        "SELECT c.last_seq, c.last_at FROM conversations c WHERE c.id = ?",
+        params![group],
+    )
+    .await?;
+    read_end(&row.ok_or_else(no_such_group)?, 0)
+}
+
+fn read_end(row: &Row, first: usize) -> Result<End, Error> {
+    Ok(End {
+        place: row.at(first)?,
+        at: row.at(first + 1)?,
     })
 }
 

@@ -4,9 +4,16 @@
 //! that are missing at once, and fills them in at once. Whoever writes calls [`forget_after`] with the outcome of
 //! the write. A layout that changes wants another name of its keys: components of two versions may run
 //! at the same time, and each forgets both names until the older is gone.
+//!
+//! What never changes once it is written needs none of that: [`put`] and [`at_hand`] write and read it by themselves,
+//! under keys that [`cached`] does not know. They may read what is a little behind, and they fail without an error. A
+//! cache that answers no more would hold every call of theirs for its whole timeout: a breaker lets it rest instead.
 
 use crate::bindings::mpim::host::cache::{Filled, Found};
-use crate::{Error, import, sql};
+use crate::{Error, HostError, breaker, import, sql, telemetry};
+
+/// The name of the breaker of [`put`] and [`at_hand`].
+const BREAKER: &str = "cache";
 
 /// How long what was loaded is kept.
 #[derive(Debug, Clone, Copy)]
@@ -125,6 +132,32 @@ pub async fn set<T: Cached>(key: String, value: &T, ttl_ms: u64) -> Result<(), E
     Ok(import!(async crate::bindings::mpim::host::cache, set, set_cached(key, value, ttl_ms))?)
 }
 
+/// Writes a value that never changes, for whoever finds it [`at_hand`]. What cannot be written is counted.
+pub async fn put<T: Cached>(key: String, value: &T, ttl_ms: u64) {
+    if guarded(set(key, value, ttl_ms)).await.is_none() {
+        telemetry::count("mpim_cache_puts_lost", 1);
+    }
+}
+
+/// The values that were [`put`] under some keys, in the order asked; none for what is not there or cannot be read.
+pub async fn at_hand<T: Cached>(keys: Vec<String>) -> Vec<Option<T>> {
+    let count = keys.len();
+    match guarded(get_many(keys)).await {
+        Some(found) if found.len() == count => found,
+        _ => std::iter::repeat_with(|| None).take(count).collect(),
+    }
+}
+
+async fn guarded<T>(call: impl Future<Output = Result<T, Error>>) -> Option<T> {
+    if !breaker::allow(BREAKER) {
+        return None;
+    }
+    let answer = call.await;
+    // A refusal is an answer.
+    breaker::report(BREAKER, answer.as_ref().err().is_none_or(|error| !error.retryable));
+    answer.ok()
+}
+
 async fn lookup(keys: Vec<String>) -> Result<Vec<Found>, Error> {
     if keys.is_empty() {
         return Ok(Vec::new());
@@ -232,14 +265,14 @@ cached_tuple!(A 0, B 1, C 2, D 3, E 4);
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
+    use std::cell::{Cell, RefCell};
     use std::pin::pin;
     use std::rc::Rc;
     use std::task::{Context, Poll, Waker};
 
     use super::*;
+    use crate::ErrorCode;
     use crate::native::{Answer, CacheTwin, Host};
-    use crate::{ErrorCode, HostError};
 
     struct Cache(CacheTwin);
 
@@ -257,6 +290,16 @@ mod tests {
         fn forget(&self, keys: Vec<String>) -> Answer<()> {
             self.0.forget(&keys);
             Box::pin(async {})
+        }
+
+        fn set_cached(&self, key: String, value: Vec<u8>, _: u64) -> Answer<Result<(), HostError>> {
+            self.0.set(key, value);
+            Box::pin(async { Ok(()) })
+        }
+
+        fn get_cached(&self, keys: Vec<String>) -> Answer<Result<Vec<Option<Vec<u8>>>, HostError>> {
+            let values = self.0.get_many(&keys);
+            Box::pin(async { Ok(values) })
         }
     }
 
@@ -367,6 +410,54 @@ mod tests {
         crate::native::give(Rc::new(Kept));
         let values = wait(get_many::<u64>(keys(&["a", "b", "c"])));
         assert_eq!(values.unwrap(), [Some(7), None, None]);
+    }
+
+    #[test]
+    fn what_was_put_is_at_hand_and_nothing_else_is() {
+        host();
+        wait(put("a".to_owned(), &7_u64, 1000));
+        wait(put("text".to_owned(), &"x".to_owned(), 1000));
+        let found: Vec<Option<u64>> = wait(at_hand(keys(&["b", "a", "text"])));
+        assert_eq!(found, [None, Some(7), None]);
+        assert_eq!(read(&["a"], Keep::for_ms(1)).1.len(), 1, "the keys are others");
+    }
+
+    #[test]
+    fn a_cache_that_answers_no_more_is_let_rest() {
+        #[derive(Default)]
+        struct Dead {
+            asked: Cell<u32>,
+            failures: Cell<u32>,
+            lost: Cell<u64>,
+        }
+        impl Host for Dead {
+            fn set_cached(&self, _: String, _: Vec<u8>, _: u64) -> Answer<Result<(), HostError>> {
+                self.asked.set(self.asked.get() + 1);
+                Box::pin(async { Err(HostError::Timeout("no answer".to_owned())) })
+            }
+            fn get_cached(&self, _: Vec<String>) -> Answer<Result<Vec<Option<Vec<u8>>>, HostError>> {
+                self.asked.set(self.asked.get() + 1);
+                Box::pin(async { Err(HostError::Timeout("no answer".to_owned())) })
+            }
+            fn allow_call(&self, _: &str) -> bool {
+                self.failures.get() < 2
+            }
+            fn report_call(&self, _: &str, success: bool) {
+                assert!(!success);
+                self.failures.set(self.failures.get() + 1);
+            }
+            fn counter(&self, name: &str, by: u64, _: &[(String, String)]) {
+                assert_eq!(name, "mpim_cache_puts_lost");
+                self.lost.set(self.lost.get() + by);
+            }
+        }
+        let host = Rc::new(Dead::default());
+        crate::native::give(host.clone());
+        for _ in 0..3 {
+            wait(put("a".to_owned(), &7_u64, 1000));
+            assert_eq!(wait(at_hand::<u64>(keys(&["a", "b"]))), [None, None]);
+        }
+        assert_eq!((host.asked.get(), host.failures.get(), host.lost.get()), (2, 2, 3));
     }
 
     #[test]

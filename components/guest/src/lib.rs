@@ -114,6 +114,19 @@ pub mod telemetry {
     }
 }
 
+/// Circuit breakers by name; see `mpim:host/breaker`.
+pub mod breaker {
+    /// Whether a call may be tried now. Every true must be followed by one [`report`].
+    pub fn allow(name: &str) -> bool {
+        crate::import!(crate::bindings::mpim::host::breaker, allow, allow_call(name))
+    }
+
+    /// Tells how an allowed call ended.
+    pub fn report(name: &str, success: bool) {
+        crate::import!(crate::bindings::mpim::host::breaker, report, report_call(name, success));
+    }
+}
+
 /// Token buckets; see `mpim:host/rate-limit`.
 pub mod rate_limit {
     use crate::{Error, ErrorCode};

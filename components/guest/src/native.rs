@@ -105,6 +105,11 @@ pub trait Host {
         absent()
     }
 
+    fn allow_call(&self, name: &str) -> bool {
+        true
+    }
+    fn report_call(&self, name: &str, success: bool) {}
+
     fn hash_password(&self, password: String) -> Answer<Result<String, HostError>> {
         absent()
     }

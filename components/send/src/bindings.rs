@@ -10,6 +10,7 @@ wit_bindgen::generate!({
         "mpim:host/sql@0.1.0": guest::bindings::mpim::host::sql,
         "mpim:host/cache@0.1.0": guest::bindings::mpim::host::cache,
         "mpim:host/ids@0.1.0": guest::bindings::mpim::host::ids,
+        "mpim:host/breaker@0.1.0": guest::bindings::mpim::host::breaker,
         "mpim:host/config@0.1.0": guest::bindings::mpim::host::config,
         "mpim:host/rate-limit@0.1.0": guest::bindings::mpim::host::rate_limit,
         "mpim:host/telemetry@0.1.0": guest::bindings::mpim::host::telemetry,

@@ -3,6 +3,7 @@
 use guest::sql::{self, Batch, Error as SqlError};
 use guest::{Caller, Error, Message, Qos, Receipt, params};
 use membership::{MOST_LISTED, Members};
+use message::record;
 
 use crate::draft::Draft;
 use crate::inbox::{self, Kind, values};
@@ -39,6 +40,10 @@ pub(crate) async fn send(caller: &Caller, group: u64, draft: &Draft) -> Result<R
             Ok(done) => {
                 let places = inbox::cursors(rows(&done, done.len().saturating_sub(1)))?;
                 let message = message.placed(group, row(&done, PLACE)?.at(0)?);
+                if fan_out == FanOut::Read {
+                    // Before the push, which makes members ask for it.
+                    record::put(message.clone()).await;
+                }
                 return Ok(tell(caller, group, message, places).await);
             }
             Err(SqlError::Unmet(HEADS)) => {

@@ -2,7 +2,7 @@
 
 use guest::sql::{self, Batch, Error as SqlError};
 use guest::{Caller, Error, Message, config, now_ms, params};
-use message::COLUMNS;
+use message::{COLUMNS, record};
 
 use crate::inbox::{self, Kind};
 use crate::unplaced::{fan_out_threshold, rows};
@@ -18,13 +18,17 @@ pub(crate) async fn recall(caller: &Caller, id: u64) -> Result<(), Error> {
     for _ in 0..ROUNDS {
         let message = own(caller, id).await?;
         if message.recalled_at.is_some() {
+            // Whoever took it back may have died before the cache heard of it.
+            record::recalled_after(&Ok::<_, SqlError>(()), &message).await;
             return Ok(());
         }
         if message.created_at <= oldest {
             return Err(Error::expired("the time to take the message back has passed"));
         }
         let receivers = receivers(&message).await?;
-        match batch(&message, &receivers, oldest, now).run().await {
+        let outcome = batch(&message, &receivers, oldest, now).run().await;
+        record::recalled_after(&outcome, &message).await;
+        match outcome {
             Ok(done) => {
                 let places = if receivers.is_empty() {
                     &[]

@@ -13,6 +13,7 @@ use guest::ErrorCode;
 use guest::sql::Error as SqlError;
 use send::{Component, Send};
 use world::calls::{ack, send};
+use world::dice::{Dice, seed};
 use world::{World, caller, run};
 
 const USERS: u64 = 60;
@@ -20,34 +21,8 @@ const GROUPS: u64 = 12;
 /// The cache is empty at the first.
 const CALLS: u64 = 10_000;
 
-/// A xorshift generator: the same seed is the same run.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % end
-    }
-
-    /// Small numbers far more often than great ones.
-    fn popular(&mut self, end: u64) -> u64 {
-        let one = self.below(end);
-        let other = self.below(one + 1);
-        self.below(other + 1)
-    }
-}
-
 /// The answer of a call, without its times.
 type Answer = Result<Vec<u64>, ErrorCode>;
-
-fn seed() -> u64 {
-    let given = std::env::var("MPIM_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed = given.unwrap_or_else(guest::now_ms).max(1);
-    println!("MPIM_TEST_SEED={seed}");
-    seed
-}
 
 fn group_send(user: u64, group: u64, id: u64) -> Answer {
     let content = format!("to {group}");

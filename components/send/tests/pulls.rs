@@ -86,6 +86,31 @@ fn a_page_that_passes_everything_still_moves_on() {
 }
 
 #[test]
+fn history_further_back_may_be_that_of_a_copy_and_lacks_nothing() {
+    let world = World::with_users(2);
+    let conversation = send(1, 2, "0").unwrap().conversation;
+    let places = |before, limit| {
+        let page = pull_offline::Component::history(caller(1, "phone"), conversation, Some(before), None, Some(limit));
+        run(page).unwrap().iter().map(|message| message.seq).collect::<Vec<_>>()
+    };
+    (1..6).for_each(|n| drop(send(1, 2, &n.to_string()).unwrap()));
+    world.copy();
+    (6..9).for_each(|n| drop(send(1, 2, &n.to_string()).unwrap()));
+    let asked = |before, limit| {
+        let queries = world.queries.get();
+        let places = places(before, limit);
+        (places, world.queries.get() - queries)
+    };
+    assert_eq!(asked(6, 2), (vec![5, 4], 0), "it is there as a whole");
+    assert_eq!(asked(3, 5), (vec![2, 1], 0), "back to the first");
+    assert_eq!(asked(8, 2), (vec![7, 6], 1), "the copy lacks the newer one");
+    assert_eq!(asked(u64::MAX, 1).0.len(), 1);
+    world.exec("UPDATE members SET joined_seq = 2");
+    world.copy();
+    assert_eq!(asked(5, 5), (vec![4, 3], 1), "where it ends, something may be missing");
+}
+
+#[test]
 fn history_is_read_in_both_directions() {
     let _world = World::with_users(3);
     let conversation = (0..5).fold(0, |_, n| send(1, 2, &n.to_string()).unwrap().conversation);

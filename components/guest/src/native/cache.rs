@@ -2,7 +2,7 @@
 //! it counts what it was asked.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::bindings::mpim::host::cache::{Filled, Found};
 
@@ -11,6 +11,8 @@ use crate::bindings::mpim::host::cache::{Filled, Found};
 pub struct CacheTwin {
     entries: RefCell<HashMap<String, Entry>>,
     tickets: RefCell<HashMap<u64, String>>,
+    /// What was set by itself.
+    set: RefCell<BTreeMap<String, Vec<u8>>>,
     last_ticket: Cell<u64>,
     hits: Cell<u64>,
     misses: Cell<u64>,
@@ -71,6 +73,25 @@ impl CacheTwin {
         for key in keys {
             entries.remove(key);
         }
+    }
+
+    /// See `set` of the interface.
+    pub fn set(&self, key: String, value: Vec<u8>) {
+        self.set.borrow_mut().insert(key, value);
+    }
+
+    /// See `get-many` of the interface.
+    pub fn get_many(&self, keys: &[String]) -> Vec<Option<Vec<u8>>> {
+        let set = self.set.borrow();
+        keys.iter().map(|key| set.get(key).cloned()).collect()
+    }
+
+    /// Loses one of the keys that were set by themselves, and gives its name; none when there is none.
+    pub fn evict(&self, among: usize) -> Option<String> {
+        let mut set = self.set.borrow_mut();
+        let key = set.keys().nth(among.checked_rem(set.len())?)?.clone();
+        set.remove(&key);
+        Some(key)
     }
 
     /// How many keys were found.

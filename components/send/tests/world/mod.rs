@@ -11,6 +11,8 @@
 )]
 
 pub mod calls;
+pub mod dice;
+mod sqlite;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
@@ -24,7 +26,8 @@ use guest::native::{Answer, CacheTwin, Host};
 use guest::route::Decision;
 use guest::sql::{Error as SqlError, Outcome, Value};
 use guest::{Audience, Caller, Error, HostError, Message, Recall, StateChange, Waiting};
-use rusqlite::{Connection, ErrorCode, types};
+use rusqlite::Connection;
+use sqlite::statement;
 
 pub enum Push {
     Message(Audience, Message),
@@ -42,6 +45,9 @@ pub enum Fault {
     AnswerLost,
 }
 
+/// Key and value.
+type Entry = (String, Vec<u8>);
+
 type Hook = Box<dyn FnOnce(&World)>;
 
 #[derive(Default)]
@@ -54,6 +60,8 @@ struct Inner {
     fault: Option<Fault>,
     before_batch: Option<Hook>,
     most_rows: Option<usize>,
+    /// What the store had at a moment.
+    copy: Option<Connection>,
 }
 
 #[derive(Clone)]
@@ -63,10 +71,19 @@ pub struct World {
     pushes_fail: Rc<Cell<bool>>,
     pub routed: Rc<Cell<u32>>,
     pub queries: Rc<Cell<u32>>,
+    /// How many rows the queries gave.
+    pub queried_rows: Rc<Cell<usize>>,
     pub batches: Rc<Cell<u32>>,
     pub cache: Rc<CacheTwin>,
     /// Whether there is a cache.
     pub cached: Rc<Cell<bool>>,
+    /// How often it was asked for anything.
+    pub cache_calls: Rc<Cell<u32>>,
+    /// Whether what is set by itself waits for [`World::set_late`].
+    pub sets_wait: Rc<Cell<bool>>,
+    late: Rc<RefCell<Vec<Entry>>>,
+    /// What was counted, by name.
+    pub counted: Rc<RefCell<HashMap<String, u64>>>,
 }
 
 /// Runs a call to its end.
@@ -105,9 +122,14 @@ impl World {
             pushes_fail: Rc::default(),
             routed: Rc::default(),
             queries: Rc::default(),
+            queried_rows: Rc::default(),
             batches: Rc::default(),
             cache: Rc::default(),
             cached: Rc::default(),
+            cache_calls: Rc::default(),
+            sets_wait: Rc::default(),
+            late: Rc::default(),
+            counted: Rc::default(),
         };
         for user in 1..=users {
             world.exec(&format!(
@@ -149,6 +171,15 @@ impl World {
         ));
     }
 
+    /// From now on old answers are those of now.
+    pub fn copy(&self) {
+        let file = std::env::temp_dir().join(format!("mpim-copy-{}-{:p}", std::process::id(), self));
+        self.exec(&format!("VACUUM INTO '{}'", file.display()));
+        let copy = Connection::open(&file).unwrap();
+        std::fs::remove_file(file).unwrap();
+        self.inner.borrow_mut().copy = Some(copy);
+    }
+
     pub fn set(&self, key: &str, value: impl ToString) {
         self.inner.borrow_mut().config.insert(key.to_owned(), value.to_string());
     }
@@ -177,6 +208,28 @@ impl World {
     /// A query that gives more rows is `overloaded` from now on.
     pub fn most_rows(&self, most: usize) {
         self.inner.borrow_mut().most_rows = Some(most);
+    }
+
+    /// Sets one of the values that wait.
+    pub fn set_late(&self, among: usize) {
+        let mut late = self.late.borrow_mut();
+        if !late.is_empty() {
+            let at = among % late.len();
+            let (key, value) = late.swap_remove(at);
+            self.cache.set(key, value);
+        }
+    }
+
+    /// One call of the cache; none where there is no cache.
+    fn with_cache<T: 'static>(&self, call: impl FnOnce(&Self) -> T + Unpin + 'static) -> Option<Answer<T>> {
+        if !self.cached.get() {
+            return None;
+        }
+        let world = self.clone();
+        Some(step(move || {
+            world.cache_calls.set(world.cache_calls.get() + 1);
+            call(&world)
+        }))
     }
 
     pub fn pushes(&self) -> Vec<Push> {
@@ -241,47 +294,6 @@ impl World {
     }
 }
 
-fn statement(db: &Connection, sql: &str, params: &[Value]) -> Result<Outcome, SqlError> {
-    let fail = |error: rusqlite::Error| match error.sqlite_error() {
-        Some(cause) if cause.code == ErrorCode::ConstraintViolation => SqlError::UniqueViolation(error.to_string()),
-        _ => panic!("{error} in {sql}"),
-    };
-    let mut prepared = db.prepare_cached(sql).map_err(fail)?;
-    let params = rusqlite::params_from_iter(params.iter().map(|value| match value {
-        Value::Null => types::Value::Null,
-        Value::Integer(number) => types::Value::Integer(*number),
-        Value::Real(number) => types::Value::Real(*number),
-        Value::Text(text) => types::Value::Text(text.clone()),
-        Value::Blob(bytes) => types::Value::Blob(bytes.clone()),
-    }));
-    let width = prepared.column_count();
-    if width == 0 {
-        return Ok(Outcome {
-            affected: prepared.execute(params).map_err(fail)? as u64,
-            rows: Vec::new(),
-        });
-    }
-    let rows = prepared
-        .query_map(params, |row| {
-            (0..width)
-                .map(|at| {
-                    Ok(match row.get::<_, types::Value>(at)? {
-                        types::Value::Null => Value::Null,
-                        types::Value::Integer(number) => Value::Integer(number),
-                        types::Value::Real(number) => Value::Real(number),
-                        types::Value::Text(text) => Value::Text(text),
-                        types::Value::Blob(bytes) => Value::Blob(bytes),
-                    })
-                })
-                .collect()
-        })
-        .map_err(fail)?;
-    Ok(Outcome {
-        affected: 0,
-        rows: rows.map(Result::unwrap).collect(),
-    })
-}
-
 /// Lets others go first, once, and then acts.
 struct Turn<F>(Option<F>, bool);
 
@@ -301,6 +313,10 @@ fn step<T: 'static>(act: impl FnOnce() -> T + Unpin + 'static) -> Answer<T> {
     Box::pin(Turn(Some(act), false))
 }
 
+fn no_cache() -> HostError {
+    HostError::Unavailable("no cache".to_owned())
+}
+
 impl Host for World {
     fn next_id(&self) -> u64 {
         let mut inner = self.inner.borrow_mut();
@@ -318,10 +334,22 @@ impl Host for World {
             world.queries.set(world.queries.get() + 1);
             let inner = world.inner.borrow();
             let rows = statement(inner.db.as_ref().unwrap(), &sql, &params)?.rows;
+            world.queried_rows.set(world.queried_rows.get() + rows.len());
             match inner.most_rows {
                 Some(most) if rows.len() > most => Err(SqlError::Overloaded("too many rows".to_owned())),
                 _ => Ok(rows),
             }
+        })
+    }
+
+    fn query_stale(&self, sql: String, params: Vec<Value>) -> Answer<Result<Vec<Vec<Value>>, SqlError>> {
+        if self.inner.borrow().copy.is_none() {
+            return self.query(sql, params);
+        }
+        let world = self.clone();
+        step(move || {
+            let inner = world.inner.borrow();
+            Ok(statement(inner.copy.as_ref().unwrap(), &sql, &params)?.rows)
         })
     }
 
@@ -346,21 +374,40 @@ impl Host for World {
     }
 
     fn lookup(&self, keys: Vec<String>) -> Answer<Result<Vec<Found>, HostError>> {
-        if !self.cached.get() {
-            return Box::pin(async move { Ok(vec![Found::Load(0); keys.len()]) });
-        }
-        let world = self.clone();
-        step(move || Ok(world.cache.lookup(&keys)))
+        let none = vec![Found::Load(0); keys.len()];
+        self.with_cache(move |world| Ok(world.cache.lookup(&keys)))
+            .unwrap_or_else(|| Box::pin(async { Ok(none) }))
     }
 
     fn fill(&self, entries: Vec<Filled>) -> Answer<()> {
-        let world = self.clone();
-        step(move || world.cache.fill(entries))
+        self.with_cache(|world| world.cache.fill(entries))
+            .unwrap_or_else(|| Box::pin(async {}))
     }
 
     fn forget(&self, keys: Vec<String>) -> Answer<()> {
-        let world = self.clone();
-        step(move || world.cache.forget(&keys))
+        self.with_cache(move |world| world.cache.forget(&keys))
+            .unwrap_or_else(|| Box::pin(async {}))
+    }
+
+    fn set_cached(&self, key: String, value: Vec<u8>, _: u64) -> Answer<Result<(), HostError>> {
+        self.with_cache(|world| {
+            if world.sets_wait.get() {
+                world.late.borrow_mut().push((key, value));
+            } else {
+                world.cache.set(key, value);
+            }
+            Ok(())
+        })
+        .unwrap_or_else(|| Box::pin(async { Err(no_cache()) }))
+    }
+
+    fn get_cached(&self, keys: Vec<String>) -> Answer<Result<Vec<Option<Vec<u8>>>, HostError>> {
+        self.with_cache(move |world| Ok(world.cache.get_many(&keys)))
+            .unwrap_or_else(|| Box::pin(async { Err(no_cache()) }))
+    }
+
+    fn counter(&self, name: &str, by: u64, _: &[(String, String)]) {
+        *self.counted.borrow_mut().entry(name.to_owned()).or_default() += by;
     }
 
     fn route_message(&self, users: Vec<u64>) -> Answer<Result<Decision, Error>> {
