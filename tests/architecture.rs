@@ -60,15 +60,16 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("storage", &["config"]),
     ("cluster", &["capabilities", "config", "gateway"]),
+    ("timers", &["cluster", "config", "deployments", "dispatch"]),
     (
         "server",
         &[
             "cluster",
+            "timers",
             "storage",
             "breakers",
             "capabilities",
             "config",
-            "deployments",
             "dispatch",
             "engine",
             "gateway",

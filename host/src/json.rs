@@ -5,9 +5,6 @@
 //! `u64` and `s64` are decimal strings (JavaScript loses integers above 2^53), and numbers are
 //! accepted too; `list<u8>` is base64; tuples are arrays; flags are arrays of strings.
 
-#[cfg(test)]
-mod tests;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::Value;
@@ -498,3 +495,6 @@ pub fn error_parts(error: Option<&Val>) -> (String, String, bool) {
         _ => ("error".to_owned(), "the call failed".to_owned(), false),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@
 //! Who may know whom, checked by a test:
 //!
 //! ```text
-//! server → cluster → gateway, admin, openapi → dispatch → deployments, sandboxes → engine, store
+//! server → timers → cluster → gateway, admin, openapi → dispatch → deployments, sandboxes → engine, store
 //!                                    dispatch → capabilities → breakers, backends
 //! config, telemetry, fault, identity, json, values: leaves that anyone may use
 //! ```
@@ -36,4 +36,5 @@ pub mod server;
 pub mod storage;
 pub mod store;
 pub mod telemetry;
+pub mod timers;
 pub mod values;

@@ -14,13 +14,13 @@ use tokio::task::JoinSet;
 use crate::breakers::Breaker;
 use crate::capabilities::{Ids, Node, Passwords, Peers};
 use crate::cluster::Member;
-use crate::config::{Settings, Timer, ms};
-use crate::deployments::{LoadError, Method};
+use crate::config::{Settings, ms};
 use crate::dispatch::Dispatch;
 use crate::engine::{Engine, create_private, hex};
 use crate::gateway::Gateway;
 use crate::manifest::{Application, Source};
 use crate::storage::{self, Storage};
+use crate::timers::{self, Timers};
 use crate::{gateway, telemetry};
 use backends::aside::Aside;
 
@@ -70,6 +70,7 @@ pub struct Server {
     /// Ends when it has answered everything after draining began.
     serving: JoinSet<()>,
     tasks: JoinSet<()>,
+    timers: Timers,
     member: Arc<Member>,
     /// Held while the node runs: no other process may use the folder.
     _lock: std::fs::File,
@@ -101,8 +102,7 @@ impl Server {
             .with_context(|| format!("cannot listen on {}", options.listen))?;
         let address = listener.local_addr()?;
         let dispatch = Dispatch::load(functions, &settings, &Arc::new(engine), &node).await?;
-        let timers = settings.timer.iter().map(|timer| timer_of(&dispatch, timer));
-        let timers = timers.collect::<Result<Vec<_>, _>>()?;
+        let timers = timers::methods(&settings.timer, &dispatch)?;
         let (gateway, drain) = Gateway::new(node.clone(), dispatch.clone(), settings.gateway, operator_token)?;
         let resync_spread = ms(settings.cluster.resync_spread_ms);
         let (member, mut worker) = Member::join(node.clone(), identity, settings.cluster).await?;
@@ -125,9 +125,8 @@ impl Server {
         let (shared, living) = (gateway.clone(), member.clone());
         tasks.spawn(async move { living.live(&shared).await });
         tasks.spawn(async move { worker.keep().await });
-        for (method, every) in timers {
-            tasks.spawn(run_timer(method, every, dispatch.clone(), member.clone()));
-        }
+        let timers = Timers::new(timers, dispatch.clone(), member.clone());
+        timers.run(&mut tasks);
         tasks.spawn(async move {
             loop {
                 tokio::time::sleep(UPKEEP_EVERY).await;
@@ -142,6 +141,7 @@ impl Server {
             drain,
             serving,
             tasks,
+            timers,
             member,
             _lock: lock,
         })
@@ -152,49 +152,23 @@ impl Server {
         self.address
     }
 
-    /// Stops: no new connections, calls in flight are answered, connections are closed with a reason,
-    /// storage is closed.
+    /// Stops: no new connections, calls in flight are answered, connections are closed with a reason, timers are run a
+    /// last time, storage is closed.
     pub async fn stop(self) {
         let Self {
             gateway,
             drain,
             mut serving,
             mut tasks,
+            timers,
             member,
             ..
         } = self;
         drain.drain(&gateway, serving.join_next()).await;
         tasks.shutdown().await;
+        timers.run_last().await;
         member.leave().await;
     }
-}
-
-/// Calls a method again and again, on one node of the cluster at a time.
-async fn run_timer(method: Arc<Method>, every: Duration, dispatch: Arc<Dispatch>, member: Arc<Member>) {
-    let name = method.full_name();
-    loop {
-        tokio::time::sleep(every).await;
-        if !member.runs_timer(&name, every).await {
-            continue;
-        }
-        match dispatch.system(&method, Vec::new()).await {
-            Ok(Ok(_)) => {}
-            failed => tracing::warn!(method = name, ?failed, "a timer's call failed"),
-        }
-    }
-}
-
-/// The method that a timer calls, and how often.
-fn timer_of(dispatch: &Dispatch, timer: &Timer) -> Result<(Arc<Method>, Duration), LoadError> {
-    let method = dispatch.named(&timer.call, "a timer")?;
-    if method.parameters.is_empty() {
-        return Ok((method, ms(timer.every_ms)));
-    }
-    Err(LoadError::MethodMismatch {
-        name: method.full_name(),
-        purpose: "a timer",
-        reason: "it must take no parameters".to_owned(),
-    })
 }
 
 /// Makes the folder and takes it for this process.

@@ -10,7 +10,7 @@
 //! cache that answers no more would hold every call of theirs for its whole timeout: a breaker lets it rest instead.
 
 use crate::bindings::mpim::host::cache::{Filled, Found};
-use crate::{Error, HostError, breaker, import, sql, telemetry};
+use crate::{Error, breaker, import, sql, telemetry};
 
 /// The name of the breaker of [`put`] and [`at_hand`].
 const BREAKER: &str = "cache";
@@ -271,8 +271,8 @@ mod tests {
     use std::task::{Context, Poll, Waker};
 
     use super::*;
-    use crate::ErrorCode;
     use crate::native::{Answer, CacheTwin, Host};
+    use crate::{ErrorCode, HostError};
 
     struct Cache(CacheTwin);
 
