@@ -339,6 +339,22 @@ async fn a_presence_lasts_while_it_is_renewed_and_ends_when_it_is_not() {
     }
 }
 
+#[tokio::test]
+async fn a_node_that_is_told_to_stop_writes_down_who_was_there() {
+    let timer = toml::toml! {
+        call = "presence.keep-last-seen"
+        every_ms = 600_000
+    };
+    let manifest = calm_manifest().set("application.tool.mpim.timer", vec![toml::Value::Table(timer)]);
+    let node = Node::with(&manifest);
+    let ann = Client::register(&node, "ann").await;
+    let folder = node.folder.clone();
+    assert_eq!(node.stop(), Some(0));
+    let store = Connection::open(folder.path().join("data/mpim.sqlite")).expect("opened");
+    let kept = format!("SELECT COUNT(*) FROM last_seen WHERE user_id = {}", ann.user);
+    assert_eq!(store.query_row(&kept, [], |row| row.get(0)), Ok(1));
+}
+
 /// Waits until the store of a node has the time at which a user was last online.
 async fn until_kept(node: &Node, user: &str, at: &Value) {
     let store = Connection::open(node.folder.path().join("data/mpim.sqlite")).expect("opened");

@@ -67,7 +67,10 @@ fn a_database_is_used_only_with_the_right_user_and_the_right_schema() {
         "a second time"
     );
 
-    server.sql("DROP TABLE chat.workers; DELETE FROM chat.refinery_schema_history WHERE version > 1");
+    server.sql(
+        "DROP TABLE chat.workers, chat.last_seen, chat.replica_beats; \
+         DELETE FROM chat.refinery_schema_history WHERE version > 1",
+    );
     says(
         &refused(&["--mysql", &url]),
         &["database chat has schema version 1", "run mpim migrate"],

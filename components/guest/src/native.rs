@@ -11,7 +11,8 @@ use std::pin::Pin;
 use std::rc::Rc;
 
 use crate::bindings::mpim::host::cache::{Filled, Found};
-use crate::bindings::mpim::host::sql::{Error as SqlError, Outcome, Step, Value};
+pub use crate::bindings::mpim::host::sql::Step;
+use crate::bindings::mpim::host::sql::{Error as SqlError, Outcome, Value};
 use crate::metadata::Lease;
 use crate::route::Decision;
 use crate::telemetry::Level;

@@ -10,10 +10,10 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use behind::Behind;
-use guest::bindings::mpim::host::sql::{Error as SqlError, Outcome, Step, Value};
 use guest::metadata::Lease;
-use guest::native::{Answer, Host};
+use guest::native::{Answer, Host, Step};
 use guest::queue::Entry;
+use guest::sql::{Error as SqlError, Outcome, Value};
 use guest::{Audience, Caller, Connection, Error, HostError, PresenceChange, Priority};
 
 use crate::Component;

@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use guest::bindings::mpim::host::sql::{Error as SqlError, Outcome, Step, Value};
-use guest::native::{Answer, Host};
+use guest::native::{Answer, Host, Step};
+use guest::sql::{Error as SqlError, Outcome, Value};
 use guest::{Audience, HostError, Kick};
 use rusqlite::types::ValueRef;
 use rusqlite::{ErrorCode as SqliteCode, params_from_iter};

@@ -4,8 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use guest::HostError;
-use guest::bindings::mpim::host::sql::{Error as SqlError, Outcome, Step, Value};
+use guest::native::Step;
 use guest::queue::Entry;
+use guest::sql::{Error as SqlError, Outcome, Value};
 use rusqlite::types::Value as Stored;
 use rusqlite::{Connection, params_from_iter};
 
