@@ -46,6 +46,8 @@ pub struct Member {
 struct Watch {
     /// Whether this node has had a lease, so that one that is new again was lost in between.
     had_lease: bool,
+    /// Whether another node had the name of this one.
+    lacks_name: bool,
     /// When each other node was seen alive last.
     seen: BTreeMap<String, Instant>,
     /// Since when this node sees to what each dead one left.
@@ -131,7 +133,8 @@ impl Member {
 
     async fn beat(&self, gateway: &Gateway, watch: &mut Watch) -> Result<(), Fault> {
         let name = self.node.name.to_string();
-        if !self.hold_name().await? {
+        let has_name = self.hold_name().await?;
+        if !std::mem::replace(&mut watch.lacks_name, !has_name) && !has_name {
             tracing::error!(node = name, "another node of the cluster has the name of this one");
         }
         let lease = |set: &str, member: &str, ttl_ms| Lease {

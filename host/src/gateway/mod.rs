@@ -110,8 +110,10 @@ const QUEUE_PAUSE: Duration = Duration::from_millis(200);
 const PUSH_WAIT_MS: u32 = 1_000;
 /// How long leases that could not be renewed are left alone.
 const RENEWAL_PAUSE: Duration = Duration::from_millis(500);
-/// How many connections are told to catch up at once.
+/// How many connections are told to catch up before a pause.
 const CATCH_UP_AT_ONCE: usize = 100;
+/// For how many of them the topics are asked for at once.
+const RESYNCS_ABREAST: usize = 8;
 /// What the clients of a node are told when they may have missed something.
 const RESYNC: &str = "connection.resync";
 /// The consumer group of a gateway at the queue of its node.
@@ -221,8 +223,8 @@ impl Gateway {
             let chunks = connections.chunks(CATCH_UP_AT_ONCE);
             let pause = spread / u32::try_from(chunks.len().max(1)).unwrap_or(u32::MAX);
             for chunk in chunks {
-                for connection in chunk {
-                    self.resync(connection).await;
+                for some in chunk.chunks(RESYNCS_ABREAST) {
+                    futures_util::future::join_all(some.iter().map(|connection| self.resync(connection))).await;
                 }
                 tokio::time::sleep(pause).await;
             }

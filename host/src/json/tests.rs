@@ -259,6 +259,13 @@ fn read(input: Value, ty: &Type) -> Result<Val, super::Mismatch> {
     Ok(values.pop().unwrap())
 }
 
+#[test]
+fn a_number_is_read_to_its_last_bit() {
+    let ty = type_of(&Shape::Plain("f64"));
+    let number = Val::Float64(-6.210_508_151_400_566e274);
+    assert_eq!(read(written(&number, &ty), &ty), Ok(number));
+}
+
 proptest! {
     #[test]
     fn what_is_written_is_read_as_it_was((shape, value) in shape().prop_flat_map(|shape| (Just(shape.clone()), val(&shape)))) {
