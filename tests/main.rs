@@ -21,8 +21,6 @@ mod harness;
 mod hostile;
 mod login;
 mod replay;
-#[expect(dead_code, reason = "written for other programs too, which use more of it")]
-mod servers;
 mod social;
 mod start_up;
 mod storage;

@@ -7,8 +7,8 @@ use serde_json::json;
 
 use crate::harness::node::{Folder, mpim};
 use crate::harness::{Client, Manifest, Node};
-use crate::servers::mariadb::Mariadb;
-use crate::servers::redis::Redis;
+use servers::mariadb::Mariadb;
+use servers::redis::Redis;
 
 /// A command of the binary that ends by itself.
 fn run(folder: &Folder, command: &str, arguments: &[&str]) -> Output {

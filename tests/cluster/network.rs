@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::nodes::{Network, Wires};
 use super::story::Story;
-use crate::servers::proxy::Proxy;
+use servers::proxy::Proxy;
 
 /// How long a partition lasts.
 const PARTITION: Duration = Duration::from_secs(6);

@@ -14,9 +14,9 @@ use super::traffic::THRESHOLD;
 use super::world::Addresses;
 use crate::harness::node::Folder;
 use crate::harness::{Manifest, Node};
-use crate::servers::mariadb::Mariadb;
-use crate::servers::proxy::Proxy;
-use crate::servers::redis::Redis;
+use servers::mariadb::Mariadb;
+use servers::proxy::Proxy;
+use servers::redis::Redis;
 
 /// What outlives a story.
 #[derive(Default)]

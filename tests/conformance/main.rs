@@ -2,14 +2,8 @@
 //!
 //! A case is a function over the twins' common type; a macro makes one test of each case and each twin. Servers are
 //! real and private. A server that is not hurt serves all tests, each under keys, or in a database, of its own.
-#![expect(
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test says what must hold by failing where it does not, and the servers are shared with other tests"
-)]
+#![cfg(test)]
+#![expect(unreachable_pub, reason = "each test shares what it has with the others")]
 
 mod aside;
 mod cache;
@@ -20,7 +14,5 @@ mod queue;
 mod queue_in_redis;
 mod queue_ways;
 mod redis_only;
-#[path = "../servers/mod.rs"]
-mod servers;
 mod shared;
 mod sql;

@@ -9,8 +9,8 @@ use backends::{Fault, Priority, Queue};
 use tokio::time::Instant;
 
 use crate::queue::{Bounds, begin, ids, in_redis, publish, receive, receive_all, texts};
-use crate::servers::redis::Redis;
 use crate::shared::{self, soon};
+use servers::redis::Redis;
 
 /// A server for this test alone, and its settings.
 pub fn alone() -> (Redis, Settings) {

@@ -6,8 +6,8 @@ use backends::redis::{Cache, CacheSettings, Link, Metadata, MetadataSettings, Se
 use backends::{Fault, Lease};
 use tokio::time::Instant;
 
-use crate::servers::redis::{Cluster, Redis, Replicated};
 use crate::shared::{run, soon};
+use servers::redis::{Cluster, Redis, Replicated};
 
 const LONG_MS: u64 = 600_000;
 /// What a call may take at most.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use backends::redis::{Settings, Topology};
 use tokio::time::Instant;
 
-use crate::servers::redis::{Cluster, Redis, Replicated};
+use servers::redis::{Cluster, Redis, Replicated};
 
 /// Longer than any case takes, also on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);

@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server with a user `root` without a password and a user `app` with the password `secret`, who may do anything
 /// but what an administrator may.
-pub(crate) struct Mariadb {
+pub struct Mariadb {
     folder: PathBuf,
     port: u16,
     /// Whether what it does is written down for replicas.
@@ -24,21 +24,21 @@ pub(crate) struct Mariadb {
 
 impl Mariadb {
     /// Makes the files of a server and starts it.
-    pub(crate) fn start() -> Self {
+    pub fn start() -> Self {
         let server = Self::bare(false);
         server.sql(USERS);
         server
     }
 
     /// The same for a server that may have replicas.
-    pub(crate) fn start_primary() -> Self {
+    pub fn start_primary() -> Self {
         let server = Self::bare(true);
         server.sql(USERS);
         server
     }
 
     /// Makes a replica of a primary, which has all that it has as soon as it can. It may be read only, but by `root`.
-    pub(crate) fn start_replica(&self) -> Self {
+    pub fn start_replica(&self) -> Self {
         let replica = Self::bare(false);
         replica.sql(&format!(
             "SET GLOBAL read_only = 1; CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = {}, \
@@ -62,22 +62,22 @@ impl Mariadb {
     }
 
     /// Where the server listens: `host:port`.
-    pub(crate) fn address(&self) -> String {
+    pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
     /// Where a database of the server is, for the user `app`.
-    pub(crate) fn url(&self, database: &str) -> String {
+    pub fn url(&self, database: &str) -> String {
         self.url_of("app:secret", database)
     }
 
     /// Where a database of the server is, for another user.
-    pub(crate) fn url_of(&self, user: &str, database: &str) -> String {
+    pub fn url_of(&self, user: &str, database: &str) -> String {
         format!("mysql://{user}@127.0.0.1:{}/{database}", self.port)
     }
 
     /// Kills the server as a loss of power would, but for the disk's own cache.
-    pub(crate) fn kill(&mut self) {
+    pub fn kill(&mut self) {
         if let Some((mut child, watch)) = self.process.take() {
             let _ = child.kill();
             let _ = child.wait();
@@ -86,7 +86,7 @@ impl Mariadb {
     }
 
     /// Starts the server on its files, on the same port, and waits until it answers.
-    pub(crate) fn run(&mut self) {
+    pub fn run(&mut self) {
         let log = File::create(self.folder.join("log")).expect("a log");
         let child = Command::new("mariadbd")
             .arg("--no-defaults")
@@ -120,24 +120,24 @@ impl Mariadb {
     }
 
     /// Stops the server in its tracks: it keeps its connections and answers nothing.
-    pub(crate) fn freeze(&self) {
+    pub fn freeze(&self) {
         signal("STOP", self.pid());
     }
 
     /// Lets a frozen server go on.
-    pub(crate) fn thaw(&self) {
+    pub fn thaw(&self) {
         signal("CONT", self.pid());
     }
 
     /// Runs statements as `root`.
-    pub(crate) fn sql(&self, statements: &str) {
+    pub fn sql(&self, statements: &str) {
         let client = self.client(statements);
         let error = String::from_utf8_lossy(&client.stderr);
         assert!(client.status.success(), "{statements}: {error}");
     }
 
     /// The same; whether the server has done it.
-    pub(crate) fn try_sql(&self, statements: &str) -> bool {
+    pub fn try_sql(&self, statements: &str) -> bool {
         self.client(statements).status.success()
     }
 

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::process::{Child, Command};
 
-use crate::servers::mariadb::Mariadb;
-use crate::servers::redis::Redis;
 use crate::workspace::{Failure, Workspace};
+use servers::mariadb::Mariadb;
+use servers::redis::Redis;
 
 /// How many nodes there may be.
 const NODES_MAX: u16 = 32;

@@ -7,14 +7,6 @@ mod cluster;
 mod components;
 mod packages;
 mod section;
-#[path = "../../tests/servers/mod.rs"]
-#[expect(
-    dead_code,
-    clippy::expect_used,
-    unreachable_pub,
-    reason = "written for tests, which use more of it"
-)]
-mod servers;
 mod soak;
 mod workspace;
 

@@ -9,7 +9,7 @@ use backends::sql::{Error, Outcome, Row, Step, Value};
 use backends::{Sql, mysql, sqlite};
 use mysql_async::prelude::Queryable;
 
-use crate::servers::mariadb::Mariadb;
+use servers::mariadb::Mariadb;
 
 /// No test takes longer.
 const AT_MOST: Duration = Duration::from_secs(120);
@@ -31,7 +31,7 @@ const SERVED: &str = "CREATE TABLE t (id BIGINT AUTO_INCREMENT PRIMARY KEY, text
 
 /// Runs a case on an embedded store.
 pub(super) fn on_sqlite<F: Future<Output = ()>>(case: impl FnOnce(Arc<Sql>) -> F) {
-    let folder = crate::servers::folder("sqlite");
+    let folder = servers::folder("sqlite");
     let file = folder.join("store.db");
     rusqlite::Connection::open(&file)
         .unwrap()

@@ -12,7 +12,7 @@ use mysql_async::prelude::Queryable;
 use tokio::task::JoinSet;
 
 use super::ground::{batch, count, database, insert, number, query, run, settings, shared, soon, step, unmade};
-use crate::servers::mariadb::Mariadb;
+use servers::mariadb::Mariadb;
 
 fn open(settings: &Settings) -> Arc<Sql> {
     Arc::new(Sql::Mysql(Mysql::open(settings).unwrap()))
@@ -144,7 +144,7 @@ fn what_is_wrong_is_said_without_the_password() {
             ..Settings::default()
         };
         let good = server.url("mysql");
-        let absent = crate::servers::free_port();
+        let absent = servers::free_port();
         for (url, is_right) in [
             (
                 good.replace("secret", "hidden"),

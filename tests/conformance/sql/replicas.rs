@@ -10,8 +10,8 @@ use backends::sql::{Error, Value};
 use tokio::task::block_in_place;
 
 use super::ground::{batch, database, run, settings, shared, soon, step};
-use crate::servers::free_port;
-use crate::servers::mariadb::Mariadb;
+use servers::free_port;
+use servers::mariadb::Mariadb;
 
 /// How old an answer may be here.
 const LAG_MAX: Duration = Duration::from_millis(600);

@@ -1,8 +1,10 @@
 //! Private servers for tests: each on a free port of this machine, in a folder of its own, gone with its owner.
 
-pub(crate) mod mariadb;
-pub(crate) mod proxy;
-pub(crate) mod redis;
+#![expect(clippy::expect_used, reason = "what cannot be had ends the test that needs it")]
+
+pub mod mariadb;
+pub mod proxy;
+pub mod redis;
 
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -11,13 +13,13 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A port that nobody listens on.
-pub(crate) fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("an address").port()
 }
 
 /// A new folder for temporary files.
-pub(crate) fn folder(name: &str) -> PathBuf {
+pub fn folder(name: &str) -> PathBuf {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let place = format!(
         "mpim-{name}-{}-{}",
@@ -30,7 +32,7 @@ pub(crate) fn folder(name: &str) -> PathBuf {
 }
 
 /// Sends a signal to a process by its number.
-pub(crate) fn signal(name: &str, pid: u32) {
+pub fn signal(name: &str, pid: u32) {
     let sent = Command::new("kill")
         .arg(format!("-{name}"))
         .arg(pid.to_string())
@@ -43,11 +45,11 @@ pub(crate) fn signal(name: &str, pid: u32) {
 
 /// Ends a server and removes its folder when this process ends, however it ends: a shell waits for the end of its
 /// input, which nobody writes.
-pub(crate) struct Watch(Child);
+pub struct Watch(Child);
 
 impl Watch {
     /// Watches over a server.
-    pub(crate) fn over(pid: u32, folder: &Path) -> Self {
+    pub fn over(pid: u32, folder: &Path) -> Self {
         let shell = Command::new("sh")
             .arg("-c")
             .arg("read -r stop; [ \"$stop\" = stop ] || { kill -9 \"$0\"; rm -rf \"$1\"; }")
