@@ -84,7 +84,8 @@ fn bundle() -> Result<Workspace, Failure> {
 
 fn build() -> Result<Workspace, Failure> {
     let workspace = bundle()?;
-    cargo::run(&workspace, &["build", "--release", "--package", "mpim"])?;
+    // With the features that the whole workspace asks of its dependencies, so that most of them are those of the tests.
+    cargo::run(&workspace, &["build", "--release", "--workspace", "--bin", "mpim"])?;
     Ok(workspace)
 }
 
