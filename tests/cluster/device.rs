@@ -406,8 +406,11 @@ impl Device {
             let next = self.ordinals.entry((arrival.conversation, arrival.sender)).or_default();
             if arrival.ordinal != *next {
                 counts.out_of_order.add(1);
-                self.world
-                    .fault(format!("{} shows {arrival:?} where {next} was to come", self.name));
+                let track = self.groups.get(&arrival.conversation).unwrap_or(&self.inbox);
+                self.world.fault(format!(
+                    "{} shows {arrival:?} where {next} was to come, after {:?}",
+                    self.name, track.heard
+                ));
             }
             *next = arrival.ordinal + 1;
             counts.delivered.add(u64::from(arrival.sender != self.user));

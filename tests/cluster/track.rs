@@ -3,7 +3,7 @@
 //! Pure. The next place is shown, a former one is a repeat, one beyond waits for those before it, and what does not
 //! come is pulled. It is written anew here, so that it checks the clients of the project instead of trusting them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::harness::accounts::Entry;
@@ -31,11 +31,24 @@ pub(super) struct Track {
     held: BTreeMap<u64, Arrival>,
     pub(super) pulling: bool,
     pull_at: Option<Instant>,
+    /// The last that was heard, for whoever must find out why something is missing.
+    pub(super) heard: VecDeque<Heard>,
 }
+
+/// Something that was heard, and how far the device was before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Heard {
+    Push { at: u64, place: u64 },
+    Page { at: u64, places: Vec<u64>, next: u64 },
+}
+
+/// How much of what was heard is remembered.
+const HEARD: usize = 24;
 
 impl Track {
     /// Takes what came at a place. Gives what may be shown now; nothing at all for a repeat.
     pub(super) fn take(&mut self, place: u64, arrival: Arrival, now: Instant) -> Option<Vec<Arrival>> {
+        self.note(Heard::Push { at: self.place, place });
         if place <= self.place || self.held.contains_key(&place) {
             return None;
         }
@@ -45,6 +58,9 @@ impl Track {
 
     /// Takes a page; gives what may be shown, and how many of its entries were there before.
     pub(super) fn page(&mut self, entries: Vec<(u64, Arrival)>, next: u64, now: Instant) -> (Vec<Arrival>, u64) {
+        let places = entries.iter().map(|(place, _)| *place).collect();
+        let at = self.place;
+        self.note(Heard::Page { at, places, next });
         let mut repeats = 0;
         for (place, arrival) in entries {
             if place <= self.place || self.held.insert(place, arrival).is_some() {
@@ -52,6 +68,13 @@ impl Track {
             }
         }
         (self.advance(self.place.max(next), now), repeats)
+    }
+
+    fn note(&mut self, heard: Heard) {
+        if self.heard.len() == HEARD {
+            self.heard.pop_front();
+        }
+        self.heard.push_back(heard);
     }
 
     /// Takes the news that the sequence reaches up to a place.

@@ -1,13 +1,13 @@
 //! The messages of a group after a place.
 //!
 //! Places are given under the row lock of the conversation, in the transaction of their message: when a
-//! message can be read, every message before it can, so that a page may go on from the last one. The end of the group
+//! message is kept, every message before it is, so that a page may go on from the last one. The end of the group
 //! is always asked of the store; what lies before it may come from the cache, see [`record`].
 
 use guest::sql::Row;
 use guest::{Caller, Error, Message, Qos, params};
 use message::record::{self, End, as_accepted};
-use message::{COLUMNS, Room, WIDTH, bounded};
+use message::{COLUMNS, Room, SEQ, WIDTH, bounded};
 
 use crate::Page;
 use crate::cursor::{Standing, end, no_such_group, standing, start};
@@ -54,7 +54,7 @@ async fn stored(caller: &Caller, group: u64, from: u64, limit: u32) -> Result<Pa
          WHERE m.conversation_id = ? AND m.seq > ? ORDER BY m.seq LIMIT ?"
     );
     let params = params![caller.user, caller.device.as_str(), group, from];
-    let (rows, more) = message::page(&statement, params, limit).await?;
+    let (rows, more) = message::page_after(&statement, params, limit, from, SEQ).await?;
     let read = rows.iter().map(Due::read).collect::<Result<_, Error>>()?;
     Ok(page(read, from, more))
 }

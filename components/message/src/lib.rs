@@ -12,5 +12,5 @@ pub mod record;
 mod row;
 
 pub use codes::{Code, before};
-pub use page::{Room, bounded, page, page_stale};
-pub use row::{COLUMNS, WIDTH, read};
+pub use page::{Room, bounded, page, page_after, page_back, page_stale};
+pub use row::{COLUMNS, SEQ, WIDTH, read};

@@ -10,6 +10,9 @@ use crate::Code;
 pub const COLUMNS: &str = "m.id, m.conversation_id, m.seq, m.sender_id, m.recipient_id, m.client_id, m.content, \
      m.content_type, m.priority, m.qos, m.state, m.created_at, m.sent_at, m.delivered_at, m.read_at, m.recalled_at";
 
+/// Which of [`COLUMNS`] is the place in the conversation.
+pub const SEQ: usize = 2;
+
 /// How many columns [`COLUMNS`] has: the first place behind them.
 pub const WIDTH: usize = 16;
 

@@ -2,7 +2,7 @@
 
 use guest::sql::{self, Row, Value};
 use guest::{Caller, Error, Message, params};
-use message::{COLUMNS, bounded};
+use message::{COLUMNS, SEQ, bounded};
 
 const DEFAULT_LIMIT: u32 = 50;
 const MOST: u32 = 200;
@@ -15,31 +15,42 @@ pub(crate) async fn history(
     after: Option<u64>,
     limit: Option<u32>,
 ) -> Result<Vec<Message>, Error> {
-    let (condition, order, place) = match (before, after) {
-        (Some(_), Some(_)) => return Err(Error::invalid("both before and after are given")),
-        (None, Some(after)) => ("AND m.seq > ?", "ASC", Some(after)),
-        (Some(before), None) => ("AND m.seq < ?", "DESC", Some(before)),
-        (None, None) => ("", "DESC", None),
-    };
-    let mut params = params![conversation, caller.user];
-    params.extend(place.map(Value::from));
-    let statement = format!(
-        "SELECT {COLUMNS} FROM members x \
-         JOIN messages m ON m.conversation_id = x.conversation_id AND m.seq > x.joined_seq \
-         WHERE x.conversation_id = ? AND x.user_id = ? {condition} ORDER BY m.seq {order} LIMIT ?"
-    );
     let limit = bounded(limit, DEFAULT_LIMIT, MOST);
-    if let Some(before) = before
-        && let Some(messages) = settled(&statement, params.clone(), limit, before).await
-    {
-        return Ok(messages);
-    }
-    let (rows, _) = message::page(&statement, params, limit).await?;
+    let rows = match (before, after) {
+        (Some(_), Some(_)) => return Err(Error::invalid("both before and after are given")),
+        (None, Some(after)) => {
+            let joined: u64 = member(caller, conversation).await?.at(0)?;
+            let params = params![conversation, caller.user, after];
+            let from = after.max(joined);
+            message::page_after(&statement("AND m.seq > ?", "ASC"), params, limit, from, SEQ).await?
+        }
+        (Some(before), None) => {
+            let statement = statement("AND m.seq < ?", "DESC");
+            let params = params![conversation, caller.user, before];
+            if let Some(messages) = settled(&statement, params.clone(), limit, before).await {
+                return Ok(messages);
+            }
+            message::page_back(&statement, params, limit, SEQ).await?
+        }
+        (None, None) => {
+            let params = params![conversation, caller.user];
+            message::page_back(&statement("", "DESC"), params, limit, SEQ).await?
+        }
+    };
+    let (rows, _) = rows;
     if rows.is_empty() {
         // Nothing there, or nothing for the caller: only then is it worth another read.
         member(caller, conversation).await?;
     }
     rows.iter().map(|row| message::read(row, 0)).collect()
+}
+
+fn statement(condition: &str, order: &str) -> String {
+    format!(
+        "SELECT {COLUMNS} FROM members x \
+         JOIN messages m ON m.conversation_id = x.conversation_id AND m.seq > x.joined_seq \
+         WHERE x.conversation_id = ? AND x.user_id = ? {condition} ORDER BY m.seq {order} LIMIT ?"
+    )
 }
 
 /// A page before a place, from a copy of the store where it has the page as a whole: what lies back has mostly been

@@ -1,7 +1,7 @@
 //! The inbox of a user after a place.
 //!
 //! A place is given under the row lock of the inbox's head, in the transaction of its entry: when an entry
-//! can be read, every entry before it can. That is why a page may go on from the last place that it saw.
+//! is kept, every entry before it is. That is why a page may go on from the last place that it saw.
 
 use guest::sql::{self, Row};
 use guest::{Caller, Error, Qos, now_ms, params};
@@ -55,7 +55,7 @@ async fn page(caller: &Caller, from: u64, limit: u32) -> Result<Page, Error> {
          WHERE i.user_id = ? AND i.seq > ? ORDER BY i.seq LIMIT ?"
     );
     let params = params![caller.device.as_str(), caller.user, from];
-    let (rows, more) = message::page(&statement, params, limit).await?;
+    let (rows, more) = message::page_after(&statement, params, limit, from, WIDTH).await?;
     let mut page = Page {
         entries: Vec::with_capacity(rows.len()),
         next: from,

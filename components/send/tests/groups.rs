@@ -292,6 +292,18 @@ fn a_member_sees_what_was_sent_since_joining() {
 }
 
 #[test]
+fn a_read_that_lacks_what_came_first_skips_nothing() {
+    let world = large(&[1, 2]);
+    for id in ["a", "b", "c"] {
+        send(1, id).unwrap();
+    }
+    world.unsees(&[1]);
+    assert_eq!(pull(2, "phone", Some(0)), Ok(vec![1]));
+    world.unsees(&[0]);
+    assert_eq!(pull(2, "phone", Some(1)), Ok(vec![2, 3]));
+}
+
+#[test]
 fn the_cursor_of_a_member_goes_forward_only_and_not_past_the_end() {
     let _world = large(&[1, 2, 3]);
     for id in ["a", "b", "c"] {

@@ -86,6 +86,40 @@ fn a_page_that_passes_everything_still_moves_on() {
 }
 
 #[test]
+fn a_read_that_lacks_what_came_first_skips_nothing() {
+    let world = World::with_users(2);
+    let conversation = (0..6).fold(0, |_, n| send(1, 2, &n.to_string()).unwrap().conversation);
+    let cursors = |since| {
+        let page = pull(2, "phone", Some(since));
+        let cursors = page.entries.iter().map(|entry| entry.cursor).collect::<Vec<_>>();
+        (cursors, page.next, page.more)
+    };
+    world.unsees(&[4]);
+    assert_eq!(
+        cursors(0),
+        (vec![1, 2, 3, 4], 4, true),
+        "it ends before what is not seen"
+    );
+    world.unsees(&[0]);
+    assert_eq!(cursors(4), (vec![5, 6], 6, false), "it is read again");
+    world.unsees(&[0, 1]);
+    assert_eq!(cursors(3), (vec![4], 4, true));
+    let history = |before, after| {
+        let page = pull_offline::Component::history(caller(2, "phone"), conversation, before, after, None);
+        run(page).unwrap().iter().map(|message| message.seq).collect::<Vec<_>>()
+    };
+    world.unsees(&[0]);
+    assert_eq!(history(None, Some(1)), [2, 3, 4, 5, 6]);
+    world.unsees(&[2]);
+    assert_eq!(history(None, Some(1)), [2, 3]);
+    world.unsees(&[2]);
+    assert_eq!(history(None, None), [6, 5, 4, 3, 2, 1]);
+    // An operator has removed what was old.
+    world.exec("DELETE FROM inbox WHERE seq < 3");
+    assert_eq!(cursors(0), (vec![3, 4, 5, 6], 6, false));
+}
+
+#[test]
 fn history_further_back_may_be_that_of_a_copy_and_lacks_nothing() {
     let world = World::with_users(2);
     let conversation = send(1, 2, "0").unwrap().conversation;

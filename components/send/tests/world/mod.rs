@@ -62,6 +62,8 @@ struct Inner {
     most_rows: Option<usize>,
     /// What the store had at a moment.
     copy: Option<Connection>,
+    /// Which row the next queries lack, one each: its writer ends while they look.
+    unseen: Vec<usize>,
 }
 
 #[derive(Clone)]
@@ -169,6 +171,11 @@ impl World {
         self.exec(&format!(
             "UPDATE chat_groups SET member_count = member_count - 1 WHERE id = {group}"
         ));
+    }
+
+    /// The next page that is read lacks a row, and the one after it another.
+    pub fn unsees(&self, rows: &[usize]) {
+        self.inner.borrow_mut().unseen = rows.iter().rev().copied().collect();
     }
 
     /// From now on old answers are those of now.
@@ -332,8 +339,13 @@ impl Host for World {
         let world = self.clone();
         step(move || {
             world.queries.set(world.queries.get() + 1);
-            let inner = world.inner.borrow();
-            let rows = statement(inner.db.as_ref().unwrap(), &sql, &params)?.rows;
+            let mut inner = world.inner.borrow_mut();
+            let mut rows = statement(inner.db.as_ref().unwrap(), &sql, &params)?.rows;
+            if sql.contains("ORDER BY")
+                && let Some(unseen) = inner.unseen.pop()
+            {
+                rows.remove(unseen);
+            }
             world.queried_rows.set(world.queried_rows.get() + rows.len());
             match inner.most_rows {
                 Some(most) if rows.len() > most => Err(SqlError::Overloaded("too many rows".to_owned())),
