@@ -90,6 +90,7 @@ impl Mariadb {
         let log = File::create(self.folder.join("log")).expect("a log");
         let child = Command::new("mariadbd")
             .arg("--no-defaults")
+            .env("TMPDIR", &self.folder)
             .args(run_as())
             .arg(format!("--datadir={}", self.folder.join("data").display()))
             .arg(format!("--socket={}", self.folder.join("socket").display()))
@@ -188,6 +189,8 @@ const SMALL: [&str; 4] = [
 fn install(folder: &Path) {
     let made = Command::new("mariadb-install-db")
         .arg("--no-defaults")
+        // A server that starts removes the temporary tables of all others from a folder that they share.
+        .env("TMPDIR", folder)
         .arg(format!("--datadir={}", folder.join("data").display()))
         .args([
             "--auth-root-authentication-method=normal",
