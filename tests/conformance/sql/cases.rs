@@ -254,6 +254,11 @@ pub(super) async fn results_are_bounded(sql: Arc<Sql>) {
     let done = batch(&sql, vec![insert("lost"), step]).await;
     assert!(matches!(done, Err(Error::Overloaded(_))), "{done:?}");
     assert_eq!(count(&sql).await, 0);
+    // Nor is it kept by what comes after it.
+    for n in 0..8 {
+        batch(&sql, vec![insert(&n.to_string())]).await.unwrap();
+    }
+    assert_eq!(count(&sql).await, 8);
 }
 
 pub(super) async fn a_write_may_change_more_rows_than_a_result_may_have(sql: Arc<Sql>) {
@@ -413,7 +418,8 @@ pub(super) async fn concurrent_increments_lose_nothing(sql: Arc<Sql>) {
     assert_eq!(number(&sql, "SELECT n FROM numbers WHERE id = 1").await, 320);
 }
 
-/// What a message to a group relies on: whoever comes in takes the head first, so who has the head sees everybody.
+/// What a message to a group relies on: whoever comes in takes the head first, so who has the head sees everybody,
+/// also where it has read something before.
 pub(super) async fn a_read_after_the_lock_sees_the_newest_state(sql: Arc<Sql>) {
     batch(&sql, vec![step("INSERT INTO numbers VALUES (1, 0)", vec![])])
         .await
@@ -424,6 +430,7 @@ pub(super) async fn a_read_after_the_lock_sees_the_newest_state(sql: Arc<Sql>) {
         tasks.spawn(async move {
             for round in 0..20 {
                 let steps = vec![
+                    step("SELECT COUNT(*) FROM t", vec![]),
                     need("UPDATE numbers SET n = n + 1 WHERE id = 1", vec![]),
                     need(
                         "SELECT 1 FROM numbers WHERE id = 1 AND n - 1 = (SELECT COUNT(*) FROM t)",

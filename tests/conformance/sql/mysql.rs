@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 
 use super::ground::{batch, count, database, insert, number, query, run, settings, shared, soon, step, unmade};
 use servers::mariadb::Mariadb;
+use servers::proxy::Proxy;
 
 fn open(settings: &Settings) -> Arc<Sql> {
     Arc::new(Sql::Mysql(Mysql::open(settings).unwrap()))
@@ -90,12 +91,50 @@ fn answered_writes_survive_the_death_of_the_server() {
 }
 
 #[test]
+fn a_server_that_was_restarted_while_nobody_asked_costs_no_call() {
+    let mut server = Mariadb::start();
+    run(async move {
+        // None of the connections is old enough to be checked.
+        let mut settings = settings(database(&server).await);
+        settings.pool.check_after_ms = 600_000;
+        let sql = open(&settings);
+        for round in 0..3 {
+            let words = (0..8).map(|n| format!("{round}-{n}"));
+            let writes: JoinSet<_> = words
+                .map(|word| {
+                    let sql = Arc::clone(&sql);
+                    async move { batch(&sql, vec![insert(&word)]).await.map(|_| ()) }
+                })
+                .collect();
+            assert_eq!(writes.join_all().await, vec![Ok(()); 8], "round {round}");
+            tokio::task::block_in_place(|| {
+                server.kill();
+                server.run();
+            });
+        }
+        assert_eq!(count(&sql).await, 24);
+    });
+}
+
+#[test]
 fn a_server_that_hangs_is_a_timeout_and_forgiven() {
     let server = Mariadb::start();
     run(async move {
-        let sql = open(&settings(database(&server).await));
+        let settings = settings(database(&server).await);
+        let sql = open(&settings);
+        let hasty = open(&Settings {
+            query_timeout_ms: 300,
+            ..settings
+        });
+        for sql in [&sql, &hasty] {
+            number(sql, "SELECT COUNT(*) FROM t").await;
+        }
         batch(&sql, vec![insert("before")]).await.unwrap();
         server.freeze();
+        let begun = Instant::now();
+        let read = query(&hasty, "SELECT 1", vec![]).await;
+        assert!(matches!(read, Err(Error::Timeout(_))), "{read:?}");
+        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
         for _ in 0..2 {
             let begun = Instant::now();
             let deadline = begun + Duration::from_millis(300);
@@ -115,6 +154,45 @@ fn a_server_that_hangs_is_a_timeout_and_forgiven() {
                 .unwrap()
                 .len(),
             1
+        );
+    });
+}
+
+/// A network that cuts connections anywhere, also while a COMMIT or its answer is on its way.
+#[test]
+fn only_a_timeout_leaves_open_whether_a_write_was_kept() {
+    let seed = getrandom::u64().unwrap();
+    println!("seed={seed}");
+    run(async move {
+        let url = database(shared()).await;
+        let server = url.rsplit(['@', '/']).nth(1).unwrap();
+        let proxy = Proxy::to(server.parse().unwrap()).unwrap();
+        let through = open(&settings(url.replace(server, &proxy.address().to_string())));
+        let sql = open(&settings(url));
+        batch(&sql, vec![step("INSERT INTO numbers VALUES (1, 0)", vec![])])
+            .await
+            .unwrap();
+        proxy.cut_at_random(seed, 0.03);
+        let (mut kept, mut unknown) = (0, 0);
+        for _ in 0..600 {
+            let raise = step("UPDATE numbers SET n = n + 1 WHERE id = 1", vec![]);
+            match batch(&through, vec![raise]).await {
+                Ok(_) => kept += 1,
+                Err(Error::Timeout(_)) => unknown += 1,
+                Err(Error::Unavailable(_)) => {}
+                Err(other) => panic!("{other}"),
+            }
+        }
+        proxy.heal();
+        assert!(kept > 100 && unknown > 0, "{kept} kept, {unknown} unknown");
+        // What was on its way when its caller was told is done by now, for it has locked the row.
+        batch(&sql, vec![step("UPDATE numbers SET n = n + 0 WHERE id = 1", vec![])])
+            .await
+            .unwrap();
+        let n = number(&sql, "SELECT n FROM numbers").await;
+        assert!(
+            (kept..=kept + unknown).contains(&n),
+            "{n}: {kept} kept, {unknown} unknown"
         );
     });
 }

@@ -320,6 +320,12 @@ mod tests {
     }
 
     #[test]
+    fn a_commit_whose_connection_is_lost_may_have_been_kept_and_is_not_repeated() {
+        let failure = from_commit(&mysql_async::DriverError::ConnectionClosed.into());
+        assert!(failure.again.is_none() && !failure.whole && matches!(failure.error, Error::Timeout(_)));
+    }
+
+    #[test]
     fn what_the_statement_says_is_not_repeated_to_the_log() {
         let wrong = judge(&error(1064, "42000", "You have an error near 'secret'"));
         assert_eq!(
