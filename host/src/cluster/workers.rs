@@ -256,6 +256,100 @@ mod tests {
         }
     }
 
+    /// An embedded store in a folder of its own.
+    struct Store(std::path::PathBuf);
+
+    impl Store {
+        fn new(name: &str) -> Self {
+            let folder = std::env::temp_dir().join(format!("mpim-workers-{name}-{}", std::process::id()));
+            std::fs::create_dir_all(&folder).unwrap();
+            backends::sqlite::migrate(&folder.join("store"), &Default::default()).unwrap();
+            Self(folder)
+        }
+
+        fn open(&self) -> Sql {
+            Sql::Sqlite(backends::sqlite::Sqlite::open(&self.0.join("store"), &Default::default()).unwrap())
+        }
+
+        /// A node on it.
+        fn node(&self) -> Arc<Node> {
+            use crate::breakers::Breaker;
+            use backends::memory;
+            let settings = crate::config::Settings::default();
+            let breaker = || Breaker::new(settings.breaker.clone());
+            Arc::new(Node {
+                name: "node".into(),
+                sql: self.open(),
+                sql_reads: breaker(),
+                sql_writes: breaker(),
+                cache: backends::Cache::Memory(memory::Cache::new(&settings.cache)),
+                aside: backends::aside::Aside::new(settings.aside.clone()),
+                metadata: backends::Metadata::Memory(memory::Metadata::new(&settings.metadata)),
+                metadata_calls: breaker(),
+                queue: backends::Queue::Memory(memory::Queue::new(&settings.queue)),
+                queue_calls: breaker(),
+                peers: crate::capabilities::Peers::new("node"),
+                ids: crate::capabilities::Ids::default(),
+                passwords: crate::capabilities::Passwords::new(settings.password.clone()),
+            })
+        }
+
+        /// The worker of an owner, on a node of its own.
+        async fn worker(&self, owner: &str) -> Worker {
+            let settings = ClusterSettings::default();
+            Worker::claim(self.node(), owner.to_owned(), settings).await.unwrap()
+        }
+    }
+
+    impl Drop for Store {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn worker_of(id: u64) -> u64 {
+        (id >> 12) & 1023
+    }
+
+    #[tokio::test]
+    async fn of_two_who_want_the_same_number_one_has_it() {
+        let store = Store::new("same");
+        let sql = store.open();
+        for way in [Way::Fresh(3), Way::From(taken(3, false, 1_000))] {
+            assert_eq!(take(&sql, "one", &way, 1_000, 2_000).await.unwrap(), Some(3));
+            assert_eq!(take(&sql, "two", &way, 1_000, 2_000).await.unwrap(), None, "{way:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn ids_of_a_former_life_are_behind_those_of_the_next() {
+        let store = Store::new("lives");
+        let mut first = store.worker("one").await;
+        first.node.ids.next().unwrap();
+        first.confirm().await.unwrap();
+        let written = read(&first.node.sql, "one").await.unwrap()[0].until_ms;
+        let second = store.worker("one").await;
+        assert_eq!(second.number, first.number);
+        // Whatever the first may still give carries no later time than was written down.
+        second.node.ids.next().unwrap();
+        assert!(second.node.ids.last_ms() > written);
+        assert!(first.node.ids.last_ms() <= written);
+    }
+
+    #[tokio::test]
+    async fn who_finds_its_number_taken_goes_on_with_another() {
+        let store = Store::new("taken");
+        let mut worker = store.worker("one").await;
+        let lost = worker.number;
+        let theft = "UPDATE workers SET owner = 'two', beat = beat + 1";
+        let deadline = Instant::now() + STATEMENT;
+        let sql = &worker.node.sql;
+        sql.execute(theft.to_owned(), Vec::new(), deadline).await.unwrap();
+        worker.confirm().await.unwrap();
+        assert_ne!(worker.number, lost);
+        assert_eq!(worker_of(worker.node.ids.next().unwrap()), u64::from(worker.number));
+    }
+
     #[test]
     fn ones_own_number_is_taken_again_before_any_other() {
         let rows = [taken(0, false, 0), taken(5, true, 0)];
