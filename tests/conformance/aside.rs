@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use backends::aside::{Aside, Filled, Found, Settings};
-use backends::redis::{Cache as RedisCache, CacheSettings, Settings as ServerSettings};
+use backends::redis::{Cache as RedisCache, CacheSettings, Settings as ServerSettings, Topology};
 use backends::{Cache, Exchange, memory};
 use tokio::task::JoinSet;
 
 use crate::dice::Dice;
+use crate::servers::redis::Replicated;
 use crate::shared;
 
 const LONG_MS: u64 = 600_000;
@@ -201,4 +202,31 @@ async fn no_answer_is_older_than_the_last_forget(cache: Arc<Cache>) {
     }
     tasks.join_all().await;
     assert!(world.hits.load(Ordering::SeqCst) > 200, "{:?} hits", world.hits);
+}
+
+#[test]
+fn what_was_forgotten_is_not_found_at_a_replica_that_is_behind() {
+    shared::run(async {
+        let servers = Replicated::start();
+        let cache = in_redis(shared::settings(servers.urls(), Topology::Replicated));
+        let node = Aside::new(Settings::default());
+        let key = keys(&["k"]);
+        let look = async || node.lookup(&cache, "f", &key).await.expect("looks up").0;
+        let [Found::Load(ticket)] = look().await[..] else {
+            panic!("nothing is cached")
+        };
+        let filled = Filled {
+            ticket,
+            value: text("old"),
+            ttl_ms: LONG_MS,
+        };
+        node.fill(&cache, "f", vec![filled]).await.expect("fills");
+        let at_replica = async || cache.get_many(&key).await.expect("an answer")[0].is_some();
+        shared::soon(true, at_replica).await;
+        // From now on it hears of nothing.
+        servers.replica.ask(&["REPLICAOF", "NO", "ONE"]).expect("on its own");
+        node.forget(&cache, &key).await.expect("forgets");
+        assert!(at_replica().await, "the replica is behind");
+        assert!(matches!(look().await[..], [Found::Load(_)]));
+    });
 }
