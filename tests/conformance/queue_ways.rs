@@ -88,6 +88,25 @@ fn a_stream_that_nobody_reads_is_trimmed_and_hinders_nobody() {
 }
 
 #[test]
+fn a_way_that_nobody_reads_may_fail_and_costs_no_entry() {
+    shared::run(async {
+        let (server, settings) = alone();
+        let bounds = Bounds::default();
+        let both = in_redis(&settings, &bounds, Way::PubSub, &[Way::PubSub, Way::Streams]);
+        let (reader, publisher) = (node(&both, "one"), node(&both, "two"));
+        begin(&reader, "t", "g").await;
+        // Something that is no stream is where the stream would be.
+        let lane = format!("{}{{t}}:normal", settings.prefix);
+        server.ask(&["SET", &lane, "no stream"]).expect("set");
+        let alone = node(&streams(&settings, &bounds), "three");
+        let refused = alone.publish("t", Priority::Normal, b"refused".to_vec()).await;
+        assert!(refused.is_err(), "streams cannot be written");
+        let mine = publish(&publisher, "t", Priority::Normal, "heard").await;
+        assert_eq!(ids(&receive_all(&reader, "t", "g", 1).await), [mine]);
+    });
+}
+
+#[test]
 fn a_cluster_moves_from_pubsub_to_streams_and_loses_nothing() {
     shared::run(async {
         use Way::{PubSub, Streams};
