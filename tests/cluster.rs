@@ -13,6 +13,7 @@ mod socket;
 mod story;
 mod track;
 mod traffic;
+mod turns;
 mod world;
 
 use std::time::Duration;

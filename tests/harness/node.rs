@@ -80,7 +80,13 @@ impl Node {
 
     /// Starts an application with more arguments.
     pub fn with_arguments(manifest: &Manifest, folder: Arc<Folder>, arguments: &[&str]) -> Self {
-        Self::run(mpim(), manifest, folder, arguments).unwrap_or_else(|log| panic!("the node did not start:\n{log}"))
+        Self::try_with_arguments(manifest, folder, arguments)
+            .unwrap_or_else(|log| panic!("the node did not start:\n{log}"))
+    }
+
+    /// As [`Node::with_arguments`]; what it says when it does not start is the error.
+    pub fn try_with_arguments(manifest: &Manifest, folder: Arc<Folder>, arguments: &[&str]) -> Result<Self, String> {
+        Self::run(mpim(), manifest, folder, arguments)
     }
 
     /// Starts an application whose files cannot grow beyond so many KiB, as on a disk that is full: a write that
