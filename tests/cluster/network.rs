@@ -35,6 +35,18 @@ async fn two_nodes_are_parted_from_redis_and_not_from_the_database() {
     parted("parted-from-redis", |wires| &wires.redis).await;
 }
 
+/// What a node that is parted accepts is the last that is said: the others are told of it, for nobody finds it by a gap.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_words_at_a_node_parted_from_redis_are_heard_without_any_after_them() {
+    let mut story = Story::begin("parted-last-words", 3, Network::Proxied).await;
+    story.talks(300).await;
+    story.cluster.wires(0).redis.partition();
+    story.talks(60).await;
+    story.speaks_its_last().await;
+    story.cluster.all_wires().for_each(heal);
+    story.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_nodes_are_parted_from_the_database_and_not_from_redis() {
     parted("parted-from-mysql", |wires| &wires.mysql).await;

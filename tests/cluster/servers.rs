@@ -23,7 +23,7 @@ async fn the_last_words_while_redis_is_away_are_heard_without_any_after_them() {
     story.talks(400).await;
     story.cluster.redis.kill();
     story.lasts(Duration::from_millis(500)).await;
-    story.falls_silent();
+    story.speaks_its_last().await;
     story.cluster.redis.restart();
     story.end().await;
 }

@@ -54,6 +54,12 @@ impl Story {
         self.traffic.falls_silent();
     }
 
+    /// Nobody says anything new from now on, and what was begun is accepted when this returns.
+    pub(super) async fn speaks_its_last(&mut self) {
+        self.falls_silent();
+        self.traffic.is_answered().await;
+    }
+
     /// Lets a disturbance last.
     pub(super) async fn lasts(&self, time: Duration) {
         tokio::time::sleep(time * u32::try_from(soak()).expect("a small number")).await;

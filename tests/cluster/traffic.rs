@@ -94,6 +94,14 @@ impl Traffic {
             .await;
     }
 
+    /// Waits until every send that was begun is accepted.
+    pub(super) async fn is_answered(&mut self) {
+        self.until("sends are answered", |world| {
+            world.counts.begun.now() == world.counts.accepted.now()
+        })
+        .await;
+    }
+
     /// Waits for a condition for as long as anything moves.
     async fn until(&mut self, what: &str, done: impl Fn(&World) -> bool) {
         let moved = |world: &World| world.counts.accepted.now() + world.counts.delivered.now();
@@ -119,10 +127,7 @@ impl Traffic {
     /// Lets everybody end what they began, waits until all have everything, and compares.
     pub(super) async fn end(mut self, cluster: &Cluster, story: &str, seed: u64) -> Report {
         self.falls_silent();
-        self.until("sends are answered", |world| {
-            world.counts.begun.now() == world.counts.accepted.now()
-        })
-        .await;
+        self.is_answered().await;
         let expected = self.world.counts.expected.now();
         let deadline = Instant::now() + PATIENCE;
         while self.world.counts.delivered.now() < expected && Instant::now() < deadline {
