@@ -141,6 +141,18 @@ mod tests {
     }
 
     #[test]
+    fn no_id_carries_a_time_beyond_its_loan() {
+        let ids = Ids::default();
+        ids.lend(loan(1, 0, 10));
+        let now = Instant::now();
+        let given: Vec<_> = std::iter::from_fn(|| ids.next_at(EPOCH_MS + 50, now).ok())
+            .take(5_000)
+            .collect();
+        assert_eq!(given.len(), 1 << SEQUENCE_BITS, "those of one millisecond");
+        assert!(given.iter().all(|id| id >> (WORKER_BITS + SEQUENCE_BITS) == 10));
+    }
+
+    #[test]
     fn without_a_loan_and_after_its_end_there_are_no_ids() {
         let ids = Ids::default();
         let now = Instant::now();

@@ -337,6 +337,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_written_down_covers_ids_that_were_given_before_the_clock_stepped_back() {
+        let store = Store::new("clock");
+        let mut worker = store.worker("one").await;
+        let ahead_ms = now_ms() + 3_600_000;
+        worker.node.ids.lend(Loan {
+            worker: worker.number,
+            after_ms: ahead_ms,
+            until_ms: ahead_ms + 1_000,
+            ends: Instant::now() + STATEMENT,
+        });
+        worker.node.ids.next().unwrap();
+        worker.confirm().await.unwrap();
+        let written = read(&worker.node.sql, "one").await.unwrap()[0].until_ms;
+        assert!(written > worker.node.ids.last_ms());
+    }
+
+    #[tokio::test]
     async fn who_finds_its_number_taken_goes_on_with_another() {
         let store = Store::new("taken");
         let mut worker = store.worker("one").await;
