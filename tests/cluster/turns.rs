@@ -9,7 +9,7 @@ use serde_json::json;
 use super::nodes::{Cluster, Network};
 use crate::harness::node::Folder;
 use crate::harness::{Client, Manifest, Node, http, within};
-use crate::servers::redis::Redis;
+use servers::redis::Redis;
 
 /// For how long a node is watched that must not do anything: fifty rounds of the timer.
 const WATCHED: Duration = Duration::from_secs(1);

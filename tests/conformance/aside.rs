@@ -9,8 +9,8 @@ use backends::{Cache, Exchange, memory};
 use tokio::task::JoinSet;
 
 use crate::dice::Dice;
-use crate::servers::redis::Replicated;
 use crate::shared;
+use servers::redis::Replicated;
 
 const LONG_MS: u64 = 600_000;
 

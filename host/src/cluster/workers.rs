@@ -109,8 +109,11 @@ impl Worker {
     async fn confirm(&mut self) -> Result<(), ClaimError> {
         let (asked, now) = (Instant::now(), now_ms());
         let until_ms = self.horizon(now.max(self.node.ids.last_ms()));
-        let confirm = "UPDATE workers SET beat = beat + 1, seen_at = ?, until_ms = ? WHERE id = ? AND owner = ?";
-        let params = vec![time(now), time(until_ms), number(self.number), text(&self.owner)];
+        // A clock that stepped back takes nothing back: ids may still run as far as they were lent.
+        let confirm = "UPDATE workers SET beat = beat + 1, seen_at = ?, \
+             until_ms = CASE WHEN until_ms > ? THEN until_ms ELSE ? END WHERE id = ? AND owner = ?";
+        let until = time(until_ms);
+        let params = vec![time(now), until.clone(), until, number(self.number), text(&self.owner)];
         let confirmed = self
             .node
             .sql
@@ -351,6 +354,21 @@ mod tests {
         worker.confirm().await.unwrap();
         let written = read(&worker.node.sql, "one").await.unwrap()[0].until_ms;
         assert!(written > worker.node.ids.last_ms());
+    }
+
+    #[tokio::test]
+    async fn what_was_lent_is_not_taken_back_by_a_clock_that_stepped_back() {
+        let store = Store::new("step");
+        let mut worker = store.worker("one").await;
+        let lent = now_ms() + 3_600_000;
+        let before_the_step = "UPDATE workers SET until_ms = ?";
+        let deadline = Instant::now() + STATEMENT;
+        let sql = &worker.node.sql;
+        sql.execute(before_the_step.to_owned(), vec![time(lent)], deadline)
+            .await
+            .unwrap();
+        worker.confirm().await.unwrap();
+        assert_eq!(read(&worker.node.sql, "one").await.unwrap()[0].until_ms, lent);
     }
 
     #[tokio::test]
