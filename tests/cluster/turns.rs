@@ -91,3 +91,19 @@ async fn the_queue_and_the_routes_of_a_dead_node_are_seen_to_by_another() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn clients_catch_up_when_the_lease_of_their_node_was_lost_and_when_it_is_said_to_be_behind() {
+    let redis = Redis::start();
+    let manifest = manifest(600_000).set("application.tool.mpim.cluster.resync_spread_ms", 10);
+    let node = start(&manifest, &redis, "one").expect("started");
+    let mut ann = Client::register(&node, "ann").await;
+    let set = |name: &str| format!("mpim:metadata:/cluster/{name}");
+    let removed = redis.ask(&["ZREM", &set("alive"), "one"]).expect("an answer");
+    assert_eq!(removed, "1");
+    ann.notified("connection.resync").await;
+    let far = "99999999999999";
+    let added = redis.ask(&["ZADD", &set("behind"), far, "one"]).expect("an answer");
+    assert_eq!(added, "1");
+    ann.notified("connection.resync").await;
+}

@@ -221,3 +221,6 @@ impl From<Fault> for wit::types::Error {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

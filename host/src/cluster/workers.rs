@@ -264,37 +264,13 @@ mod tests {
 
     impl Store {
         fn new(name: &str) -> Self {
-            let folder = std::env::temp_dir().join(format!("mpim-workers-{name}-{}", std::process::id()));
-            std::fs::create_dir_all(&folder).unwrap();
-            backends::sqlite::migrate(&folder.join("store"), &Default::default()).unwrap();
-            Self(folder)
-        }
-
-        fn open(&self) -> Sql {
-            Sql::Sqlite(backends::sqlite::Sqlite::open(&self.0.join("store"), &Default::default()).unwrap())
+            Self(std::env::temp_dir().join(format!("mpim-workers-{name}-{}", std::process::id())))
         }
 
         /// A node on it.
         fn node(&self) -> Arc<Node> {
-            use crate::breakers::Breaker;
-            use backends::memory;
             let settings = crate::config::Settings::default();
-            let breaker = || Breaker::new(settings.breaker.clone());
-            Arc::new(Node {
-                name: "node".into(),
-                sql: self.open(),
-                sql_reads: breaker(),
-                sql_writes: breaker(),
-                cache: backends::Cache::Memory(memory::Cache::new(&settings.cache)),
-                aside: backends::aside::Aside::new(settings.aside.clone()),
-                metadata: backends::Metadata::Memory(memory::Metadata::new(&settings.metadata)),
-                metadata_calls: breaker(),
-                queue: backends::Queue::Memory(memory::Queue::new(&settings.queue)),
-                queue_calls: breaker(),
-                peers: crate::capabilities::Peers::new("node"),
-                ids: crate::capabilities::Ids::default(),
-                passwords: crate::capabilities::Passwords::new(settings.password.clone()),
-            })
+            Arc::new(crate::capabilities::tests::node(&self.0, &settings))
         }
 
         /// The worker of an owner, on a node of its own.
@@ -317,10 +293,10 @@ mod tests {
     #[tokio::test]
     async fn of_two_who_want_the_same_number_one_has_it() {
         let store = Store::new("same");
-        let sql = store.open();
+        let sql = &store.node().sql;
         for way in [Way::Fresh(3), Way::From(taken(3, false, 1_000))] {
-            assert_eq!(take(&sql, "one", &way, 1_000, 2_000).await.unwrap(), Some(3));
-            assert_eq!(take(&sql, "two", &way, 1_000, 2_000).await.unwrap(), None, "{way:?}");
+            assert_eq!(take(sql, "one", &way, 1_000, 2_000).await.unwrap(), Some(3));
+            assert_eq!(take(sql, "two", &way, 1_000, 2_000).await.unwrap(), None, "{way:?}");
         }
     }
 

@@ -1,0 +1,49 @@
+//! A node for tests, on an embedded store, and what it notes of others.
+
+use std::path::Path;
+
+use super::*;
+use crate::config::Settings;
+use backends::{Priority, memory, sqlite};
+
+/// A node with the store in a folder, which is made where it is not there.
+pub(crate) fn node(folder: &Path, settings: &Settings) -> Node {
+    std::fs::create_dir_all(folder).unwrap();
+    let file = folder.join("store");
+    sqlite::migrate(&file, &settings.sqlite).unwrap();
+    let breaker = || Breaker::new(settings.breaker.clone());
+    Node {
+        name: "node".into(),
+        sql: Sql::Sqlite(sqlite::Sqlite::open(&file, &settings.sqlite).unwrap()),
+        sql_reads: breaker(),
+        sql_writes: breaker(),
+        cache: Cache::Memory(memory::Cache::new(&settings.cache)),
+        aside: Aside::new(settings.aside.clone()),
+        metadata: Metadata::Memory(memory::Metadata::new(&settings.metadata)),
+        metadata_calls: breaker(),
+        queue: Queue::Memory(memory::Queue::new(&settings.queue)),
+        queue_calls: breaker(),
+        peers: Peers::new("node"),
+        ids: Ids::default(),
+        passwords: Passwords::new(settings.password.clone()),
+    }
+}
+
+#[tokio::test]
+async fn a_node_whose_queue_does_not_take_a_push_is_noted_as_behind() {
+    let folder = std::env::temp_dir().join(format!("mpim-push-{}", std::process::id()));
+    let mut settings = Settings::default();
+    settings.queue.per_topic_max = 1;
+    let node = node(&folder, &settings);
+    node.peers.set_alive(vec!["full".to_owned(), "other".to_owned()]);
+    let full = Push::topic("full");
+    node.queue.publish(&full, Priority::Normal, Vec::new()).await.unwrap();
+    let push = Push::Subscribe {
+        users: vec![1],
+        topic: "t".to_owned(),
+    };
+    assert!(push.publish(&node).await.is_err());
+    let behind: Vec<String> = node.peers.take_behind().into_iter().collect();
+    assert_eq!(behind, ["full"], "and the other one has it");
+    std::fs::remove_dir_all(folder).unwrap();
+}
