@@ -98,7 +98,7 @@ async fn clients_catch_up_when_the_lease_of_their_node_was_lost_and_when_it_is_s
     let manifest = manifest(600_000).set("application.tool.mpim.cluster.resync_spread_ms", 10);
     let node = start(&manifest, &redis, "one").expect("started");
     let mut ann = Client::register(&node, "ann").await;
-    let set = |name: &str| format!("mpim:metadata:/cluster/{name}");
+    let set = |name: &str| format!("mpim:metadata:set:/cluster/{name}");
     let removed = redis.ask(&["ZREM", &set("alive"), "one"]).expect("an answer");
     assert_eq!(removed, "1");
     ann.notified("connection.resync").await;
