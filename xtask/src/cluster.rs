@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Child, Command};
 
 use crate::workspace::{Failure, Workspace};
+use servers::Watch;
 use servers::mariadb::Mariadb;
 use servers::redis::Redis;
 
@@ -33,24 +34,28 @@ pub(crate) fn run(workspace: &Workspace, nodes: &str) -> Result<(), Failure> {
     }
     let mut running = Vec::new();
     for number in 1..=nodes {
-        running.push(start(&binary, &folder, number, &storage)?);
+        let name = format!("node-{number}");
+        let data = folder.join(&name);
+        let node = start(&binary, &data, &name, number, &storage)?;
+        // Ends with this process, however that ends.
+        let watch = Watch::over(node.id(), &data);
+        running.push((node, watch));
     }
     println!(
         "{nodes} nodes on {} and {}; stop them with Ctrl-C",
         redis.url(),
         database.url("mpim")
     );
-    for mut node in running {
+    for (mut node, _watch) in running {
         node.wait().map_err(|error| Failure::of(&binary, &error))?;
     }
     Ok(())
 }
 
-fn start(binary: &Path, folder: &Path, number: u16, storage: &[String]) -> Result<Child, Failure> {
-    let name = format!("node-{number}");
-    command(binary, "up", &folder.join(&name), storage)
+fn start(binary: &Path, data: &Path, name: &str, number: u16, storage: &[String]) -> Result<Child, Failure> {
+    command(binary, "up", data, storage)
         .args(["--listen", &format!("127.0.0.1:{}", FIRST_PORT + number - 1)])
-        .args(["--node", &name])
+        .args(["--node", name])
         .spawn()
         .map_err(|error| Failure::of(binary, &error))
 }
