@@ -96,11 +96,23 @@ fn whole(places: &[u64], from: Option<u64>) -> usize {
         .count()
 }
 
-/// A page from a copy of the store that may be a little behind, and without another try: whoever finds something
-/// missing, or gets an error, asks [`page`].
-pub async fn page_stale(statement: &str, params: Vec<Value>, limit: u32) -> Result<(Vec<Row>, bool), Error> {
-    let rows = sql::query_stale(statement, with_limit(params, limit)).await?;
-    Ok(split(rows, limit))
+/// A page before a place, the last first, from a copy of the store that may be a little behind; none unless it is seen to
+/// lack nothing. It goes back without a gap from the place before, to its bound or to the first of all. (One that ends
+/// where its reader joined looks as if it lacked something.)
+pub async fn page_stale(
+    statement: &str,
+    params: Vec<Value>,
+    limit: u32,
+    before: u64,
+    place: usize,
+) -> Option<Vec<Row>> {
+    let rows = sql::query_stale(statement, with_limit(params, limit)).await.ok()?;
+    let (rows, more) = split(rows, limit);
+    let mut places = places(&rows, place).ok()?;
+    places.reverse();
+    let begins = places.last().is_some_and(|last| last.checked_add(1) == Some(before));
+    let ends = more || places.first() == Some(&1);
+    (begins && ends && whole(&places, None) == places.len()).then_some(rows)
 }
 
 async fn first(statement: &str, params: Vec<Value>, limit: u32) -> Result<(Vec<Row>, bool), SqlError> {

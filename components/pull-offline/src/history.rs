@@ -1,6 +1,6 @@
 //! Messages of a conversation by place, for its members.
 
-use guest::sql::{self, Row, Value};
+use guest::sql::{self, Row};
 use guest::{Caller, Error, Message, params};
 use message::{COLUMNS, SEQ, bounded};
 
@@ -16,19 +16,20 @@ pub(crate) async fn history(
     limit: Option<u32>,
 ) -> Result<Vec<Message>, Error> {
     let limit = bounded(limit, DEFAULT_LIMIT, MOST);
-    let rows = match (before, after) {
+    let (rows, _) = match (before, after) {
         (Some(_), Some(_)) => return Err(Error::invalid("both before and after are given")),
         (None, Some(after)) => {
-            let joined: u64 = member(caller, conversation).await?.at(0)?;
+            let from = after.max(joined(caller, conversation).await?);
             let params = params![conversation, caller.user, after];
-            let from = after.max(joined);
-            message::page_after(&statement("AND m.seq > ?", "ASC"), params, limit, from, SEQ).await?
+            let (rows, _) = message::page_after(&statement("AND m.seq > ?", "ASC"), params, limit, from, SEQ).await?;
+            return read(&rows);
         }
         (Some(before), None) => {
             let statement = statement("AND m.seq < ?", "DESC");
             let params = params![conversation, caller.user, before];
-            if let Some(messages) = settled(&statement, params.clone(), limit, before).await {
-                return Ok(messages);
+            // What lies back has mostly been copied long ago.
+            if let Some(rows) = message::page_stale(&statement, params.clone(), limit, before, SEQ).await {
+                return read(&rows);
             }
             message::page_back(&statement, params, limit, SEQ).await?
         }
@@ -37,11 +38,14 @@ pub(crate) async fn history(
             message::page_back(&statement("", "DESC"), params, limit, SEQ).await?
         }
     };
-    let (rows, _) = rows;
     if rows.is_empty() {
         // Nothing there, or nothing for the caller: only then is it worth another read.
-        member(caller, conversation).await?;
+        joined(caller, conversation).await?;
     }
+    read(&rows)
+}
+
+fn read(rows: &[Row]) -> Result<Vec<Message>, Error> {
     rows.iter().map(|row| message::read(row, 0)).collect()
 }
 
@@ -53,54 +57,13 @@ fn statement(condition: &str, order: &str) -> String {
     )
 }
 
-/// A page before a place, from a copy of the store where it has the page as a whole: what lies back has mostly been
-/// copied long ago.
-async fn settled(statement: &str, params: Vec<Value>, limit: u32, before: u64) -> Option<Vec<Message>> {
-    let (rows, more) = message::page_stale(statement, params, limit).await.ok()?;
-    let messages: Vec<Message> = rows
-        .iter()
-        .map(|row| message::read(row, 0))
-        .collect::<Result<_, _>>()
-        .ok()?;
-    let places: Vec<u64> = messages.iter().map(|message| message.seq).collect();
-    is_whole(&places, before, more).then_some(messages)
-}
-
-/// Places have no gaps: a page lacks nothing that goes back place by place, from the one before, to its bound or to the
-/// first of all. (One that ends where its reader joined looks as if it lacked something.)
-fn is_whole(places: &[u64], before: u64, more: bool) -> bool {
-    let begins = places.first().is_some_and(|first| first.checked_add(1) == Some(before));
-    let goes_on = places
-        .windows(2)
-        .all(|pair| matches!(pair, [later, former] if *later == former + 1));
-    begins && goes_on && (more || places.last() == Some(&1))
-}
-
-async fn member(caller: &Caller, conversation: u64) -> Result<Row, Error> {
+/// Messages up to this place were sent before the caller joined; `not-found` for who is no member.
+async fn joined(caller: &Caller, conversation: u64) -> Result<u64, Error> {
     sql::query_one(
         "SELECT x.joined_seq FROM members x WHERE x.conversation_id = ? AND x.user_id = ?",
         params![conversation, caller.user],
     )
     .await?
-    .ok_or_else(|| Error::not_found("no such conversation"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_whole;
-
-    #[test]
-    fn a_page_that_may_lack_something_is_not_whole() {
-        assert!(is_whole(&[9, 8, 7], 10, true));
-        assert!(is_whole(&[2, 1], 3, false));
-        for (places, before, more) in [
-            (&[8, 7][..], 10, true),
-            (&[9, 7], 10, true),
-            (&[9, 8], 10, false),
-            (&[], 10, false),
-            (&[u64::MAX], u64::MAX, true),
-        ] {
-            assert!(!is_whole(places, before, more), "{places:?} before {before}");
-        }
-    }
+    .ok_or_else(|| Error::not_found("no such conversation"))?
+    .at(0)
 }
