@@ -108,8 +108,11 @@ fn a_replica_is_read_while_it_is_near_and_the_primary_when_it_is_not() {
         replica.freeze();
         let begun = Instant::now();
         let (n, marks) = stale(&sql).await.unwrap();
-        assert_eq!((n, marks), (1, 0), "the primary answers after half of the deadline");
-        assert!(begun.elapsed() < Duration::from_secs(15));
+        assert_eq!((n, marks), (1, 0), "the primary answers instead");
+        assert!(
+            begun.elapsed() < Duration::from_secs(5),
+            "long before half of the deadline"
+        );
         stale(&sql).await.unwrap();
         replica.thaw();
         until(&sql, true).await;

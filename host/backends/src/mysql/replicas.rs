@@ -29,6 +29,11 @@ const LOOKS: u32 = 5;
 /// The number is counted up at most this often.
 const LOOK_MIN: Duration = Duration::from_millis(20);
 
+/// How often a replica is looked at, and how long it may take to answer.
+fn pace(settings: &Settings) -> Duration {
+    (settings.replica_lag_max() / LOOKS).max(LOOK_MIN)
+}
+
 /// Some replicas and what is known of them.
 #[derive(Debug)]
 pub(super) struct Replicas {
@@ -87,9 +92,9 @@ impl Replicas {
             count("behind");
             return None;
         };
-        // Half of the time is left for the primary.
+        // As long as the watch waits for one, and half of the time is left for the primary.
         let half = deadline.saturating_duration_since(Instant::now()) / 2;
-        let answer = tokio::time::timeout(half, replica.query(query, &self.settings)).await;
+        let answer = tokio::time::timeout(half.min(pace(&self.settings)), replica.query(query, &self.settings)).await;
         if let Ok(Ok(rows)) = answer {
             count("served");
             return Some(rows);
@@ -182,8 +187,7 @@ struct Watch {
 
 impl Watch {
     async fn run(self) {
-        let lag_max = self.settings.replica_lag_max();
-        let every = (lag_max / LOOKS).max(LOOK_MIN);
+        let (lag_max, every) = (self.settings.replica_lag_max(), pace(&self.settings));
         let counter = Pool::new(
             "sql beats",
             self.primary.clone(),

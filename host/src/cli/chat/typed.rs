@@ -1,7 +1,6 @@
 //! What a typed line does.
 
 use std::ops::ControlFlow;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::line::{HELP, Line};
 use super::session::{Session, Trouble};
@@ -11,6 +10,7 @@ use crate::cli::error::Error;
 use crate::cli::params::{ByGroup, ByName, ByUser, History, Limit, Nothing, SendGroupMessage, SendMessage};
 use crate::cli::text::ago;
 use crate::cli::wire::{self, Conversation, Group, Int, Message, Receipt, Status, User};
+use mpim::capabilities::now_ms;
 
 const NOBODY: &str = "! nobody to talk to; choose with /to NAME";
 const HISTORY_LINES: u32 = 20;
@@ -191,9 +191,4 @@ impl Session {
         }
         Ok(self.conversations.get(&user).copied())
     }
-}
-
-fn now_ms() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
