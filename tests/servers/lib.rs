@@ -11,6 +11,10 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Longer than a server takes to start or to stop, also on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A port that nobody listens on.
 pub fn free_port() -> u16 {
@@ -41,6 +45,32 @@ pub fn signal(name: &str, pid: u32) {
         sent.is_ok_and(|status| status.success()),
         "signal {name} to process {pid}"
     );
+}
+
+/// Stops a process where it is, until [`thaw`]: none of its threads runs any more when this returns.
+pub(crate) fn freeze(pid: u32) {
+    signal("STOP", pid);
+    let begun = Instant::now();
+    // The signal is sent at once, but each thread stops only when it is next in the kernel.
+    while !is_frozen(pid) {
+        assert!(begun.elapsed() < PATIENCE, "process {pid} does not stop");
+        std::thread::yield_now();
+    }
+}
+
+/// Lets a frozen process go on.
+pub(crate) fn thaw(pid: u32) {
+    signal("CONT", pid);
+}
+
+fn is_frozen(pid: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("a process");
+    threads.flatten().all(|thread| {
+        // A thread that has ended meanwhile does not run either.
+        std::fs::read_to_string(thread.path().join("stat")).map_or(true, |stat| {
+            [") T ", ") Z ", ") X "].iter().any(|state| stat.contains(state))
+        })
+    })
 }
 
 /// Ends a server and removes its folder when this process ends, however it ends: a shell waits for the end of its

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{Watch, folder, free_port, signal};
+use super::{Watch, folder, free_port};
 
 /// How long a server may take to start or to answer.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -122,12 +122,12 @@ impl Mariadb {
 
     /// Stops the server in its tracks: it keeps its connections and answers nothing.
     pub fn freeze(&self) {
-        signal("STOP", self.pid());
+        crate::freeze(self.pid());
     }
 
     /// Lets a frozen server go on.
     pub fn thaw(&self) {
-        signal("CONT", self.pid());
+        crate::thaw(self.pid());
     }
 
     /// Runs statements as `root`.

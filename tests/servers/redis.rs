@@ -85,12 +85,12 @@ impl Redis {
 
     /// Stops it without closing anything, until it is thawed.
     pub fn freeze(&self) {
-        signal(self.id(), "STOP");
+        crate::freeze(self.id());
     }
 
     /// Lets it go on.
     pub fn thaw(&self) {
-        signal(self.id(), "CONT");
+        crate::thaw(self.id());
     }
 
     /// Its answer to a command, the parts of a list in lines. An error of the server is an error.
