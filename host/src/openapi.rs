@@ -6,7 +6,7 @@ use wasmtime::component::Type;
 
 use crate::deployments::{Interface, Method};
 use crate::dispatch::Dispatch;
-use crate::json::snake;
+use wire::json::snake;
 
 /// The description as JSON text.
 pub fn document(dispatch: &Dispatch) -> String {

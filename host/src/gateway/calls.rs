@@ -6,11 +6,10 @@ use serde_json::Value;
 use wasmtime::component::Type;
 
 use super::Gateway;
-use super::error::EdgeError;
+use super::error::{self, EdgeError};
 use crate::config::GatewaySettings;
 use crate::deployments::Method;
 use crate::dispatch::Dispatch;
-use crate::fault::Fault;
 use crate::identity::Caller;
 use crate::{json, values};
 
@@ -33,7 +32,7 @@ pub(super) async fn call(
     let Gateway { dispatch, settings, .. } = gateway;
     let method = public(dispatch, function, method)?;
     if method.takes_caller && caller.is_none() {
-        return Err(Fault::Unauthenticated.into());
+        return Err(EdgeError::unauthenticated());
     }
     let arguments = json::arguments(method.client_parameters(), params)?;
     match dispatch.call(&method, caller, arguments).await? {
@@ -51,17 +50,13 @@ pub(super) async fn call(
                 .and_then(|value| values::text(values::field(value, "token")?).map(str::to_owned));
             Ok(Called { text, token })
         }
-        Err(error) => Err(EdgeError::answered(error.as_ref())),
+        Err(error) => Err(error::answered(error.as_ref())),
     }
 }
 
 /// What is said instead of an answer that is larger than the settings allow.
 pub(super) fn too_large(settings: &GatewaySettings) -> EdgeError {
-    let most = settings.answer_max_bytes;
-    EdgeError::permanent(
-        "too_large",
-        format!("the answer has more than {most} bytes, ask for less"),
-    )
+    EdgeError::answer_too_large(settings.answer_max_bytes)
 }
 
 /// A private method is as unknown as one that is not there.
@@ -70,8 +65,7 @@ fn public(dispatch: &Dispatch, function: &str, method: &str) -> Result<Arc<Metho
         .method(function, method)
         .filter(|method| method.public)
         .cloned();
-    let clip = |text: &str| text.chars().take(64).collect::<String>();
-    found.ok_or_else(|| Fault::UnknownMethod(format!("{}.{}", clip(function), clip(method))).into())
+    found.ok_or_else(|| EdgeError::unknown_method(function, method))
 }
 
 /// The type of what a method gives when all is well.

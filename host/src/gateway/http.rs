@@ -11,10 +11,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::serve::ListenerExt;
 use axum::{Router, extract};
-use serde_json::Value;
 use tokio::net::TcpListener;
+use wire::request;
 
-use super::error::EdgeError;
+use super::error::{EdgeError, Refused};
 use super::socket::Socket;
 use super::{Gateway, Guard, calls};
 use crate::{admin, openapi};
@@ -31,7 +31,7 @@ pub(super) fn router(gateway: Arc<Gateway>) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/admin/functions", get(functions))
         .route("/admin/metrics", get(metrics))
-        .fallback(|| async { EdgeError::permanent("not_found", "no such path") })
+        .fallback(|| async { Refused::from(EdgeError::no_such_path()) })
         .method_not_allowed_fallback(method_not_allowed)
         .layer(limit)
         .with_state(gateway)
@@ -51,8 +51,8 @@ pub(super) async fn serve(
     axum::serve(listener, router).with_graceful_shutdown(stop).await
 }
 
-async fn method_not_allowed() -> Response {
-    EdgeError::permanent("invalid", "this path takes another HTTP method").with_status(StatusCode::METHOD_NOT_ALLOWED)
+async fn method_not_allowed() -> Refused {
+    Refused::with_status(EdgeError::method_not_allowed(), StatusCode::METHOD_NOT_ALLOWED)
 }
 
 async fn call(
@@ -60,19 +60,14 @@ async fn call(
     path: Result<Path<(String, String)>, extract::rejection::PathRejection>,
     headers: HeaderMap,
     body: Result<Bytes, extract::rejection::BytesRejection>,
-) -> Result<Response, EdgeError> {
+) -> Result<Response, Refused> {
     let Path((function, method)) = path.map_err(|error| EdgeError::permanent("invalid", error.body_text()))?;
     let body = body.map_err(|error| match error.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => EdgeError::permanent("too_large", error.body_text()),
+        StatusCode::PAYLOAD_TOO_LARGE => EdgeError::body_too_large(gateway.settings.frame_max_bytes),
         _ => EdgeError::permanent("invalid", error.body_text()),
     })?;
-    json_only(&headers)?;
-    let params = match body.as_ref() {
-        b"" => Value::Object(serde_json::Map::new()),
-        bytes => {
-            serde_json::from_slice(bytes).map_err(|error| EdgeError::permanent("parse_error", error.to_string()))?
-        }
-    };
+    request::json_only(text(&headers, header::CONTENT_TYPE))?;
+    let params = request::arguments(&body)?;
     let caller = match bearer(&headers) {
         Some(token) => Some(gateway.lifecycle.verify(token).await?.caller()),
         None => None,
@@ -85,37 +80,20 @@ fn json(text: impl Into<Body>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], text.into()).into_response()
 }
 
-/// A body that says that it is something else than JSON is refused before it is read.
-fn json_only(headers: &HeaderMap) -> Result<(), EdgeError> {
-    let Some(kind) = headers.get(header::CONTENT_TYPE) else {
-        return Ok(());
-    };
-    let kind = kind
-        .to_str()
-        .unwrap_or_default()
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim();
-    if kind.eq_ignore_ascii_case("application/json") {
-        return Ok(());
-    }
-    Err(EdgeError::permanent(
-        "unsupported_media_type",
-        "the body must be application/json",
-    ))
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    request::bearer(text(headers, header::AUTHORIZATION))
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+/// A header; one that is no text is as good as an empty one.
+fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
+    headers.get(name).map(|value| value.to_str().unwrap_or_default())
 }
 
 async fn upgrade(
     State(gateway): Shared,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, extract::ws::rejection::WebSocketUpgradeRejection>,
-) -> Result<Response, EdgeError> {
+) -> Result<Response, Refused> {
     let upgrade = upgrade.map_err(|error| EdgeError::permanent("invalid", error.body_text()))?;
     let guard = Guard::enter(&gateway).ok_or_else(|| EdgeError {
         code: "overloaded".to_owned(),
@@ -145,7 +123,7 @@ async fn describe(State(gateway): Shared) -> Response {
     json(openapi::document(&gateway.dispatch))
 }
 
-async fn functions(State(gateway): Shared, headers: HeaderMap) -> Result<Response, EdgeError> {
+async fn functions(State(gateway): Shared, headers: HeaderMap) -> Result<Response, Refused> {
     operator(&gateway, &headers)?;
     let text = serde_json::to_string(&admin::functions(&gateway.dispatch));
     Ok(json(text.map_err(|error| {
@@ -153,22 +131,13 @@ async fn functions(State(gateway): Shared, headers: HeaderMap) -> Result<Respons
     })?))
 }
 
-async fn metrics(State(gateway): Shared, headers: HeaderMap) -> Result<String, EdgeError> {
+async fn metrics(State(gateway): Shared, headers: HeaderMap) -> Result<String, Refused> {
     operator(&gateway, &headers)?;
     Ok(crate::telemetry::prometheus())
 }
 
-/// Compares in constant time: the length of a token is no secret, its content is.
 fn operator(gateway: &Gateway, headers: &HeaderMap) -> Result<(), EdgeError> {
-    let (given, expected) = (
-        bearer(headers).unwrap_or_default().as_bytes(),
-        gateway.operator_token.as_bytes(),
-    );
-    let differences = given
-        .iter()
-        .zip(expected)
-        .fold(0, |all, (one, other)| all | (one ^ other));
-    if given.len() == expected.len() && differences == 0 {
+    if request::is_secret(bearer(headers).unwrap_or_default(), &gateway.operator_token) {
         return Ok(());
     }
     Err(EdgeError::permanent(

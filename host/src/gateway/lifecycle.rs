@@ -7,7 +7,7 @@ use std::sync::Arc;
 use wasmtime::component::{Type, Val};
 
 use super::calls;
-use super::error::EdgeError;
+use super::error::{self, EdgeError};
 use crate::config::{GatewaySettings, MethodName};
 use crate::deployments::{LoadError, Method};
 use crate::dispatch::Dispatch;
@@ -138,7 +138,7 @@ impl Lifecycle {
                 tracing::error!(method = method.full_name(), "the answer is no identity");
                 EdgeError::permanent("internal", "internal error")
             }),
-            Err(error) => Err(EdgeError::answered(error.as_ref())),
+            Err(error) => Err(error::answered(error.as_ref())),
         }
     }
 
@@ -243,14 +243,14 @@ impl Lifecycle {
         // Whether the record fits was checked at the start.
         let record = method.parameters.first().and_then(|(_, ty)| connection.to_val(ty));
         let answer = self.dispatch.system(method, record.into_iter().collect()).await?;
-        answer.map_err(|error| EdgeError::answered(error.as_ref()))
+        answer.map_err(|error| error::answered(error.as_ref()))
     }
 
     /// A call whose failure is logged, and made good by a later one.
     async fn say(&self, method: &Method, arguments: Vec<Val>) -> Result<Option<Val>, Failed> {
         let error = match self.dispatch.system(method, arguments).await {
             Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(error)) => EdgeError::answered(error.as_ref()),
+            Ok(Err(error)) => error::answered(error.as_ref()),
             Err(fault) => fault.into(),
         };
         tracing::warn!(

@@ -26,12 +26,13 @@ use self::lifecycle::Lifecycle;
 use self::outbox::{Close, code};
 use self::registry::Registry;
 use self::written::Written;
-use crate::capabilities::{Node, Push};
+use crate::capabilities::Node;
 use crate::config::{GatewaySettings, ms};
 use crate::deployments::LoadError;
 use crate::dispatch::Dispatch;
 use crate::identity::Connection;
 use backends::Entry;
+use wire::push::Push;
 
 /// The edge of this node.
 pub struct Gateway {
