@@ -10,11 +10,11 @@ pub mod memory;
 pub mod mysql;
 pub mod pool;
 pub mod redis;
-pub mod sql;
 pub mod sqlite;
 
 use std::time::Instant;
 
+pub use dialect::sql;
 pub use keyspace::{Entry, Exchange, Fault, Lease, Priority};
 use sql::{Error, Outcome, Row, Step, Value};
 
