@@ -198,7 +198,7 @@ fn a_kustomization_leaves_out_only_what_is_applied_by_itself() {
 #[test]
 fn the_readme_tells_of_every_part() {
     let readme = file("host/deploy/README.md");
-    for name in names("") {
-        assert!(readme.contains(&name), "{name}");
+    for name in names("").into_iter().filter(|name| name != "README.md") {
+        assert!(readme.contains(&format!("({name})")), "{name}");
     }
 }
