@@ -280,9 +280,10 @@ pub struct PasswordSettings {
 
 impl Default for PasswordSettings {
     fn default() -> Self {
+        let cost = password::Cost::default();
         Self {
-            memory_kib: 19 * 1024,
-            passes: 2,
+            memory_kib: cost.memory_kib,
+            passes: cost.passes,
             parallel_max: 2,
             waiting_max: 256,
         }

@@ -5,4 +5,5 @@
 
 pub mod failure;
 pub mod gate;
+pub mod session;
 pub mod sql;

@@ -7,7 +7,6 @@
 
 mod cache;
 mod guards;
-mod ids;
 mod password;
 mod peers;
 mod push;
@@ -27,10 +26,10 @@ use crate::config::{FunctionSettings, Settings};
 use backends::aside::Aside;
 use backends::{Cache, Fault, Metadata, Queue, Sql};
 
-pub use ids::{Ids, Loan, NoWorker, WORKERS, now_ms};
 pub use password::Passwords;
 pub use peers::Peers;
 pub use push::publish;
+pub use snowflake::{Ids, Loan, NoWorker, WORKERS, now_ms};
 pub use telemetry::Meter;
 
 pub(crate) mod bindings {

@@ -4,8 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use argon2::password_hash::phc::PasswordHash;
-use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use password::{Cost, Invalid};
 use tokio::sync::Semaphore;
 use wasmtime::component::{Accessor, HasSelf};
 
@@ -14,12 +13,6 @@ use super::wit::types::Error;
 use super::{Guest, Node};
 use crate::config::PasswordSettings;
 use backends::Fault;
-
-/// Longer passwords are refused: they would only cost memory.
-const PASSWORD_MAX_BYTES: usize = 1024;
-/// A stored hash may ask for so many times the memory of the settings: enough for settings that were
-/// lowered since, and not enough to exhaust the machine.
-const MEMORY_FACTOR_MAX: u32 = 8;
 
 /// Computes and checks hashes.
 #[derive(Debug)]
@@ -41,45 +34,31 @@ impl Passwords {
     }
 
     async fn hash(&self, password: String) -> Result<String, Fault> {
-        let params = Params::new(self.settings.memory_kib, self.settings.passes, 1, None)
-            .map_err(|error| Fault::Invalid(format!("the Argon2 settings are wrong: {error}")))?;
-        self.away(password, move |password| {
-            let hasher = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-            let hash: Result<PasswordHash, _> = hasher.hash_password(password);
-            hash.map(|hash| hash.to_string())
-                .map_err(|error| Fault::Invalid(error.to_string()))
-        })
-        .await
+        let cost = self.cost();
+        self.away(password, move |password| password::hash(password, cost))
+            .await
     }
 
     async fn verify(&self, password: String, hash: String) -> Result<bool, Fault> {
-        let memory_max = self.settings.memory_kib.saturating_mul(MEMORY_FACTOR_MAX);
-        self.away(password, move |password| {
-            let malformed = |error: &dyn std::fmt::Display| Fault::Invalid(format!("malformed password hash: {error}"));
-            let hash = PasswordHash::new(&hash).map_err(|error| malformed(&error))?;
-            let params = Params::try_from(&hash).map_err(|error| malformed(&error))?;
-            if params.m_cost() > memory_max {
-                return Err(malformed(&format!("it asks for {} KiB", params.m_cost())));
-            }
-            match Argon2::default().verify_password(password, &hash) {
-                Ok(()) => Ok(true),
-                Err(argon2::password_hash::Error::PasswordInvalid) => Ok(false),
-                Err(error) => Err(malformed(&error)),
-            }
-        })
-        .await
+        let cost = self.cost();
+        self.away(password, move |password| password::verify(password, &hash, cost))
+            .await
+    }
+
+    fn cost(&self) -> Cost {
+        Cost {
+            memory_kib: self.settings.memory_kib,
+            passes: self.settings.passes,
+        }
     }
 
     async fn away<R: Send + 'static>(
         &self,
         password: String,
-        work: impl FnOnce(&[u8]) -> Result<R, Fault> + Send + 'static,
+        work: impl FnOnce(&[u8]) -> Result<R, Invalid> + Send + 'static,
     ) -> Result<R, Fault> {
-        if password.len() > PASSWORD_MAX_BYTES {
-            return Err(Fault::Invalid(format!(
-                "a password has {PASSWORD_MAX_BYTES} bytes at most"
-            )));
-        }
+        let invalid = |Invalid(reason)| Fault::Invalid(reason);
+        password::check(&password).map_err(invalid)?;
         let permit = {
             let _waiting = Waiting::enter(&self.waiting, self.settings.waiting_max)?;
             self.running
@@ -92,7 +71,8 @@ impl Passwords {
             let _permit = permit;
             work(password.as_bytes())
         });
-        done.await.map_err(|error| Fault::Unavailable(error.to_string()))?
+        let done = done.await.map_err(|error| Fault::Unavailable(error.to_string()))?;
+        done.map_err(invalid)
     }
 }
 

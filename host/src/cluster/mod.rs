@@ -18,7 +18,7 @@ use anyhow::Context as _;
 use backends::{Fault, Lease};
 use tokio::time::{Instant, sleep};
 
-use wire::push::ALIVE;
+use wire::push::{ALIVE, BEHIND, BEHIND_MS};
 
 use crate::capabilities::Node;
 use crate::config::{ClusterSettings, ms};
@@ -26,13 +26,8 @@ use crate::gateway::Gateway;
 
 pub use self::workers::{ClaimError, Worker};
 
-/// The nodes that are alive. No function has an empty name, so that none can reach these sets.
 /// The nodes that were alive a while ago.
 const KNOWN: &str = "/cluster/known";
-/// The nodes that may have missed something.
-const BEHIND: &str = "/cluster/behind";
-/// For how long a node that may have missed something can be told so.
-const BEHIND_MS: u64 = 600_000;
 
 /// This node's place in the cluster.
 pub struct Member {

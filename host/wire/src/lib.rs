@@ -7,3 +7,5 @@ pub mod error;
 pub mod json;
 pub mod push;
 pub mod request;
+
+pub use serde_json::Value;

@@ -6,8 +6,13 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// The set of the nodes that are alive, in the metadata.
+/// The set, in the metadata, of the nodes that are alive. No function has an empty name, so that none can reach it or
+/// those like it.
 pub const ALIVE: &str = "/cluster/alive";
+/// The nodes that may have missed something.
+pub const BEHIND: &str = "/cluster/behind";
+/// For how long a node that may have missed something can be told so.
+pub const BEHIND_MS: u64 = 600_000;
 
 /// Who shall receive a notification; see `mpim:host/gateway`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

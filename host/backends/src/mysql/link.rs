@@ -15,6 +15,8 @@ use std::time::Duration;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, OptsBuilder};
 
+use dialect::session;
+
 use super::error::OpenError;
 use super::settings::Settings;
 use crate::pool::Connect;
@@ -30,9 +32,6 @@ const PACKET_BYTES: usize = 1 << 30;
 
 /// Where a server listens unless it is said.
 const PORT: u16 = 3306;
-
-/// How statements are read.
-const MODE: &str = "ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PIPES_AS_CONCAT,STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION";
 
 /// Makes connections to one server.
 #[derive(Debug, Clone)]
@@ -130,7 +129,7 @@ impl Dialer {
             conn.query_first("SELECT @@max_allowed_packet, VERSION()").await?
         };
         let (text_max, version) = found.unwrap_or_default();
-        for wish in wishes(&version, self.time_max_ms) {
+        for wish in session::wishes(&version, self.time_max_ms) {
             match conn.query_drop(wish).await {
                 // Not every server knows of everything.
                 Ok(()) | Err(mysql_async::Error::Server(_)) => {}
@@ -157,31 +156,8 @@ async fn within<T>(dialer: &Dialer, made: impl Future<Output = mysql_async::Resu
 
 /// What every server must understand, or it is none for this store.
 fn greeting(settings: &Settings) -> String {
-    let wait = settings.lock_wait_s.max(1);
     // One row more than may be returned, so that too many are noticed and far too many never sent.
-    let rows = settings.rows_max.saturating_add(1);
-    format!(
-        "SET NAMES utf8mb4 COLLATE utf8mb4_bin; \
-         SET SESSION sql_mode = '{MODE}', SESSION time_zone = '+00:00', SESSION autocommit = 1, \
-         SESSION innodb_lock_wait_timeout = {wait}, SESSION lock_wait_timeout = {wait}, \
-         SESSION sql_select_limit = {rows}; \
-         SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
-    )
-}
-
-/// What only some servers know: a bound on the time of a statement that holds when nobody waits for it any more;
-/// assignments of an UPDATE that do not see each other, as in SQLite; reads on one node of a Galera cluster that see
-/// what another one has committed.
-fn wishes(version: &str, time_max_ms: u64) -> Vec<String> {
-    if !version.contains("MariaDB") {
-        return vec![format!("SET SESSION max_execution_time = {time_max_ms}")];
-    }
-    let (seconds, millis) = (time_max_ms / 1000, time_max_ms % 1000);
-    vec![
-        format!("SET SESSION max_statement_time = {seconds}.{millis:03}"),
-        format!("SET SESSION sql_mode = '{MODE},SIMULTANEOUS_ASSIGNMENT'"),
-        "SET SESSION wsrep_sync_wait = 7".to_owned(),
-    ]
+    session::greeting(settings.lock_wait_s, settings.rows_max.saturating_add(1)).join("; ")
 }
 
 impl Link {

@@ -1,0 +1,31 @@
+//! The errors of capabilities, from those of the rules that are shared.
+
+use keyspace::Fault;
+
+use crate::bindings::exports::mpim::host::sql as wit;
+use crate::bindings::exports::mpim::host::types::Error;
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Invalid(message) => Self::Invalid(message),
+            Fault::Unavailable(message) => Self::Unavailable(message),
+            Fault::Overloaded(message) => Self::Overloaded(message),
+            Fault::Timeout(message) => Self::Timeout(message),
+        }
+    }
+}
+
+impl From<dialect::sql::Error> for wit::Error {
+    fn from(error: dialect::sql::Error) -> Self {
+        use dialect::sql::Error;
+        match error {
+            Error::UniqueViolation(key) => Self::UniqueViolation(key),
+            Error::Unmet(step) => Self::Unmet(step),
+            Error::Invalid(message) => Self::Invalid(message),
+            Error::Unavailable(message) => Self::Unavailable(message),
+            Error::Overloaded(message) => Self::Overloaded(message),
+            Error::Timeout(message) => Self::Timeout(message),
+        }
+    }
+}

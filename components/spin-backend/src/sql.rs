@@ -1,0 +1,209 @@
+//! The relational store. A transaction is one connection without autocommit for as long as it lasts; what the server
+//! undid for the sake of another is done again.
+
+use dialect::failure::{Failure, GONE, Said, of_commit};
+use dialect::gate::{self, Kind};
+use dialect::sql::{Error, Outcome, Row, Step, Value};
+
+use crate::Backend;
+use crate::bindings::exports::mpim::host::sql as wit;
+use crate::mysql::{self, Lease};
+
+/// How often what another transaction was in the way of is repeated.
+const RETRIES: u32 = 20;
+/// How often a connection that turns out to be lost is replaced.
+const REPLACEMENTS: u32 = 3;
+/// Steps of one batch, as on our own host.
+const STEPS_MAX: usize = 4096;
+/// Bytes of one statement, as on our own host.
+const STATEMENT_BYTES: usize = 64 * 1024;
+
+impl wit::Guest for Backend {
+    async fn query(sql: String, params: Vec<wit::Value>) -> Result<Vec<wit::Row>, wit::Error> {
+        let params = values(params);
+        let sql = statement(&sql, &params, &[Kind::Read])?;
+        let rows = repeated(async || mysql::take().await?.query(sql, &params).await).await?;
+        Ok(rows.into_iter().map(wit_row).collect())
+    }
+
+    /// Spin has no replicas to read from: what is asked is the store itself.
+    async fn query_stale(sql: String, params: Vec<wit::Value>) -> Result<Vec<wit::Row>, wit::Error> {
+        <Self as wit::Guest>::query(sql, params).await
+    }
+
+    async fn execute(sql: String, params: Vec<wit::Value>) -> Result<u64, wit::Error> {
+        let step = Step {
+            sql,
+            params: values(params),
+            at_least: 0,
+        };
+        let outcomes = batch(vec![step]).await?;
+        Ok(outcomes.first().map_or(0, |outcome| outcome.affected))
+    }
+
+    async fn batch(steps: Vec<wit::Step>) -> Result<Vec<wit::Outcome>, wit::Error> {
+        let steps = steps.into_iter().map(|step| Step {
+            sql: step.sql,
+            params: values(step.params),
+            at_least: step.at_least,
+        });
+        let outcomes = batch(steps.collect()).await?;
+        Ok(outcomes.into_iter().map(wit_outcome).collect())
+    }
+}
+
+/// A statement that may be run, without a closing semicolon.
+fn statement<'a>(sql: &'a str, params: &[Value], kinds: &[Kind]) -> Result<&'a str, Error> {
+    if sql.len() > STATEMENT_BYTES {
+        return Err(Error::Invalid(format!(
+            "a statement has at most {STATEMENT_BYTES} bytes"
+        )));
+    }
+    let statement = gate::read(sql)?;
+    if !kinds.contains(&statement.kind) {
+        return Err(Error::Invalid("a query must be without effect".to_owned()));
+    }
+    let expected = statement.places.len();
+    if params.len() != expected {
+        let given = params.len();
+        return Err(Error::Invalid(format!(
+            "the statement has {expected} parameters, {given} are given"
+        )));
+    }
+    Ok(statement.text)
+}
+
+async fn batch(steps: Vec<Step>) -> Result<Vec<Outcome>, Error> {
+    if steps.len() > STEPS_MAX {
+        return Err(Error::Invalid(format!("a batch has at most {STEPS_MAX} steps")));
+    }
+    let mut statements = Vec::with_capacity(steps.len());
+    for step in &steps {
+        let sql = statement(&step.sql, &step.params, &[Kind::Read, Kind::Write])?;
+        statements.push((sql, step, gate::read(&step.sql)?.kind));
+    }
+    if statements.is_empty() {
+        return Ok(Vec::new());
+    }
+    repeated(async || transaction(&statements).await).await
+}
+
+/// Repeats what may be repeated: nothing of it was kept.
+async fn repeated<T>(work: impl AsyncFn() -> Result<T, Failure>) -> Result<T, Error> {
+    let (mut conflicts, mut lost) = (0, 0);
+    loop {
+        let failure = match work().await {
+            Ok(value) => return Ok(value),
+            Err(failure) => failure,
+        };
+        let (count, most) = match failure.again {
+            None => return Err(failure.error),
+            Some(GONE) => (&mut lost, REPLACEMENTS),
+            Some(_) => (&mut conflicts, RETRIES),
+        };
+        *count += 1;
+        if *count > most {
+            return Err(failure.error);
+        }
+    }
+}
+
+async fn transaction(statements: &[(&str, &Step, Kind)]) -> Result<Vec<Outcome>, Failure> {
+    let lease = mysql::take().await?;
+    lease.execute("SET autocommit = 0", &[]).await?;
+    // Whoever is given up in the middle leaves a connection that nobody may use again.
+    lease.unsettle();
+    let outcomes = match perform(&lease, statements).await {
+        Ok(outcomes) => outcomes,
+        Err(failure) => {
+            if failure.whole {
+                lease.settle();
+                lease.roll_back().await;
+                end(&lease).await;
+            }
+            return Err(failure);
+        }
+    };
+    commit(&lease).await?;
+    lease.settle();
+    end(&lease).await;
+    Ok(outcomes)
+}
+
+async fn perform(lease: &Lease, statements: &[(&str, &Step, Kind)]) -> Result<Vec<Outcome>, Failure> {
+    let mut outcomes = Vec::with_capacity(statements.len());
+    for (index, (sql, step, kind)) in statements.iter().enumerate() {
+        let outcome = match kind {
+            Kind::Read => Outcome {
+                affected: 0,
+                rows: lease.query(sql, &step.params).await?,
+            },
+            Kind::Write => {
+                lease.execute(sql, &step.params).await?;
+                Outcome {
+                    affected: lease.affected().await?,
+                    rows: Vec::new(),
+                }
+            }
+        };
+        let reached = outcome
+            .affected
+            .max(u64::try_from(outcome.rows.len()).unwrap_or(u64::MAX));
+        if reached < u64::from(step.at_least) {
+            let step = u32::try_from(index).unwrap_or(u32::MAX);
+            return Err(Failure::of_request(Error::Unmet(step)));
+        }
+        outcomes.push(outcome);
+    }
+    Ok(outcomes)
+}
+
+async fn commit(lease: &Lease) -> Result<(), Failure> {
+    let Some(refused) = lease.commit().await else {
+        return Ok(());
+    };
+    Err(match refused {
+        Some((code, state, message)) => of_commit(Said {
+            code,
+            state: &state,
+            message: &message,
+        }),
+        None => Failure::unknown("the connection was lost"),
+    })
+}
+
+/// Makes the connection one for single statements again.
+async fn end(lease: &Lease) {
+    if lease.execute("SET autocommit = 1", &[]).await.is_err() {
+        lease.unsettle();
+    }
+}
+
+fn values(values: Vec<wit::Value>) -> Vec<Value> {
+    let values = values.into_iter().map(|value| match value {
+        wit::Value::Null => Value::Null,
+        wit::Value::Integer(number) => Value::Integer(number),
+        wit::Value::Real(number) => Value::Real(number),
+        wit::Value::Text(text) => Value::Text(text),
+        wit::Value::Blob(bytes) => Value::Blob(bytes),
+    });
+    values.collect()
+}
+
+fn wit_row(row: Row) -> wit::Row {
+    let row = row.into_iter().map(|value| match value {
+        Value::Null => wit::Value::Null,
+        Value::Integer(number) => wit::Value::Integer(number),
+        Value::Real(number) => wit::Value::Real(number),
+        Value::Text(text) => wit::Value::Text(text),
+        Value::Blob(bytes) => wit::Value::Blob(bytes),
+    });
+    row.collect()
+}
+
+fn wit_outcome(outcome: Outcome) -> wit::Outcome {
+    wit::Outcome {
+        affected: outcome.affected,
+        rows: outcome.rows.into_iter().map(wit_row).collect(),
+    }
+}

@@ -1,0 +1,66 @@
+//! The cache, in the space of the function.
+
+use crate::Scope;
+use crate::bindings::exports::mpim::host::cache::{Error, Filled, Found, Guest};
+use crate::bindings::mpim::host::cache as shared;
+use crate::settings::cached;
+
+impl Guest for Scope {
+    async fn lookup(keys: Vec<String>) -> Result<Vec<Found>, Error> {
+        let found = shared::lookup(all(&keys)).await?;
+        Ok(found.into_iter().map(Found::from).collect())
+    }
+
+    async fn fill(entries: Vec<Filled>) {
+        let entries = entries.into_iter().map(shared::Filled::from);
+        shared::fill(entries.collect()).await;
+    }
+
+    async fn forget(keys: Vec<String>) {
+        shared::forget(all(&keys)).await;
+    }
+
+    async fn get(key: String) -> Result<Option<Vec<u8>>, Error> {
+        shared::get(cached(&key)).await
+    }
+
+    async fn get_many(keys: Vec<String>) -> Result<Vec<Option<Vec<u8>>>, Error> {
+        shared::get_many(all(&keys)).await
+    }
+
+    async fn set(key: String, value: Vec<u8>, ttl_ms: u64) -> Result<(), Error> {
+        shared::set(cached(&key), value, ttl_ms).await
+    }
+
+    async fn delete(key: String) -> Result<(), Error> {
+        shared::delete(cached(&key)).await
+    }
+
+    async fn increment(key: String, by: i64, ttl_ms: u64) -> Result<i64, Error> {
+        shared::increment(cached(&key), by, ttl_ms).await
+    }
+}
+
+fn all(keys: &[String]) -> Vec<String> {
+    keys.iter().map(|key| cached(key)).collect()
+}
+
+impl From<shared::Found> for Found {
+    fn from(found: shared::Found) -> Self {
+        match found {
+            shared::Found::Value(value) => Self::Value(value),
+            shared::Found::Absent => Self::Absent,
+            shared::Found::Load(ticket) => Self::Load(ticket),
+        }
+    }
+}
+
+impl From<Filled> for shared::Filled {
+    fn from(filled: Filled) -> Self {
+        Self {
+            ticket: filled.ticket,
+            value: filled.value,
+            ttl_ms: filled.ttl_ms,
+        }
+    }
+}
