@@ -59,11 +59,19 @@ fn environment(workspace: &Workspace, folder: &Path) -> Result<PathBuf, Failure>
     if text(&installed).is_ok_and(|installed| text(&wanted).is_ok_and(|wanted| wanted == installed)) {
         return Ok(programs);
     }
-    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment))?;
+    run(Command::new("python3")
+        .args(["-m", "venv", "--clear"])
+        .arg(&environment))?;
     let mut install = Command::new(programs.join("python"));
     install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
     // Nothing but what is named, with the hash that it is named with, and no code of a package is run to install it.
-    install.args(["--no-deps", "--require-hashes", "--only-binary", ":all:", "--requirement"]);
+    install.args([
+        "--no-deps",
+        "--require-hashes",
+        "--only-binary",
+        ":all:",
+        "--requirement",
+    ]);
     run(install.arg(&wanted))?;
     write(&installed, text(&wanted)?.as_bytes())?;
     Ok(programs)
@@ -72,7 +80,10 @@ fn environment(workspace: &Workspace, folder: &Path) -> Result<PathBuf, Failure>
 /// From a copy of the code: what Python compiles of it is kept beside it.
 fn componentize(workspace: &Workspace, folder: &Path, programs: &Path, component: &Path) -> Result<(), Failure> {
     let code = folder.join("code");
-    write(&code.join("app.py"), text(&workspace.path(SOURCE).join("app.py"))?.as_bytes())?;
+    write(
+        &code.join("app.py"),
+        text(&workspace.path(SOURCE).join("app.py"))?.as_bytes(),
+    )?;
     let mut tool = Command::new(programs.join("componentize-py"));
     tool.current_dir(workspace.root()).arg("--quiet");
     tool.args(WIT.iter().flat_map(|folder| ["--wit-path", folder]));
