@@ -22,6 +22,8 @@ pub(crate) fn build(workspace: &Workspace) -> Result<(), Failure> {
     if !component.is_file() || text(&stamp).ok().as_ref() != Some(&sources) {
         packages::ensure_python()?;
         println!("building the bot");
+        // Until it is built it is of no sources: who ends this in between leaves nothing that looks built.
+        write(&stamp, b"")?;
         let environment = environment(workspace, &folder)?;
         componentize(workspace, &folder, &environment, &component)?;
         write(&stamp, sources.as_bytes())?;
