@@ -1,8 +1,10 @@
 //! A new component is a function by an entry in the manifest alone: the host has never heard of it.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
-use crate::harness::node::mpim;
+use crate::harness::node::{Folder, mpim};
 use crate::harness::{Client, Manifest, Node, http};
 
 const INTERFACE: &str = "test:echo/echo";
@@ -141,6 +143,39 @@ async fn a_function_that_is_not_public_is_not_there() {
     assert_eq!(error.code, "unknown_method");
     let described = http::get(&node, "/openapi.json", None).await.json();
     assert!(described["paths"].get("/v1/echo/say").is_none());
+}
+
+/// A component that exports an instance of one function without parameters.
+fn exporting(instance: &str, function: &str) -> Vec<u8> {
+    let text = format!(
+        r#"(component
+            (core module $code (func (export "f")))
+            (core instance $code (instantiate $code))
+            (func $f (canon lift (core func $code "f")))
+            (instance $exported (export "{function}" (func $f)))
+            (export "{instance}" (instance $exported)))"#
+    );
+    wat::parse_str(text).expect("a component")
+}
+
+#[test]
+fn an_interface_is_of_one_function_but_a_name_without_a_package_of_many() {
+    let folder = Arc::new(Folder::new());
+    let exported_by_both = |instance: &str| {
+        let mut manifest = Manifest::default();
+        for function in ["one", "other"] {
+            let file = folder.path().join(format!("{function}.wasm"));
+            std::fs::write(&file, exporting(instance, "init")).expect("written");
+            manifest = manifest.set(&format!("component.{function}.source"), file.display().to_string());
+        }
+        Node::try_in_folder(&manifest, folder.clone())
+    };
+    let refused = exported_by_both("test:both/both@0.1.0").err().expect("refused");
+    assert!(
+        refused.contains("`test:both/both@0.1.0` is exported by both one and other"),
+        "{refused}"
+    );
+    assert_eq!(exported_by_both("exports").expect("it starts").stop(), Some(0));
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@
 
 mod architecture;
 mod bad_input;
+mod bot;
 mod chat;
 mod cluster;
 mod connection;

@@ -185,6 +185,26 @@ fn bytes_that_are_no_component_are_told_with_their_function() {
 }
 
 #[test]
+fn a_component_of_more_modules_than_the_settings_allow_is_refused() {
+    let folder = Folder::new();
+    let file = folder.path().join("many.wasm");
+    let made_of = |modules: usize| {
+        let instances = "(core instance (instantiate $module))".repeat(modules);
+        let text = format!("(component (core module $module) {instances})");
+        std::fs::write(&file, wat::parse_str(text).expect("a component")).expect("written");
+        Manifest::default()
+            .set("component.many.source", file.display().to_string())
+            .set("application.tool.mpim.sandboxes.core_instances_max", 12)
+    };
+    let said = refused_in(&folder, &made_of(13).text());
+    says(
+        &said,
+        &["many: not a component that can be run", "13 core", "maximum of 12"],
+    );
+    assert_eq!(Node::with(&made_of(12)).stop(), Some(0));
+}
+
+#[test]
 fn an_import_that_nobody_offers_is_named_with_what_is_offered() {
     let said = refused(&Manifest::default().function("lacking", "lacking", &[]));
     says(

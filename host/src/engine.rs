@@ -31,20 +31,16 @@ pub struct Compiled {
     pub version: String,
 }
 
-/// Core instances, tables and memories that one component may have: its module, and the small
-/// modules that adapt its imports.
-const CORE_INSTANCES_PER_COMPONENT: u32 = 8;
-
 impl Engine {
     /// An engine whose pool holds as many sandboxes as the settings say.
     pub fn new(settings: &SandboxSettings, cache: Option<PathBuf>) -> wasmtime::Result<Self> {
         let mut pool = PoolingAllocationConfig::default();
         pool.total_component_instances(settings.total_max)
-            .total_core_instances(settings.total_max.saturating_mul(CORE_INSTANCES_PER_COMPONENT))
+            .total_core_instances(settings.total_max.saturating_mul(settings.core_instances_max))
             .total_memories(settings.total_max.saturating_mul(2))
             .total_tables(settings.total_max.saturating_mul(4))
             .total_stacks(settings.total_max.saturating_mul(2))
-            .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT)
+            .max_core_instances_per_component(settings.core_instances_max)
             .max_memories_per_component(2)
             .max_memory_size(settings.memory_max_mib << 20)
             .linear_memory_keep_resident(settings.keep_resident_bytes)

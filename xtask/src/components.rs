@@ -63,7 +63,7 @@ fn package_name(manifest: &str) -> Option<String> {
 }
 
 /// The text of the package in a folder of WIT files; empty when there are none.
-fn wit(folder: &Path) -> Result<String, Failure> {
+pub(crate) fn wit(folder: &Path) -> Result<String, Failure> {
     let files = entries(folder)?;
     let files = files
         .iter()

@@ -1,6 +1,7 @@
 //! The project's own build commands: `cargo xtask COMMAND`. A component is built for WebAssembly and the host for
 //! this machine; cargo builds either, and this ties them together. It refuses to know what is built.
 
+mod bot;
 mod bundle;
 mod cargo;
 mod cluster;
@@ -23,8 +24,10 @@ usage: cargo xtask COMMAND
   build           bundle, and the binary: target/release/mpim
   up [ARGS]       build, and start it: mpim up ARGS
   cluster N       build, and start N nodes on a private Redis and MariaDB, on 127.0.0.1:7080 and the ports after it
-  test [ARGS]     bundle, the guests that the tests run, and the tests of the workspace: cargo test ARGS; installs
-                  redis-server and mariadb-server by apt where they are missing and it may
+  bot             build the component in Python into target/fixtures/bot.wasm, with tools that it gets from PyPI;
+                  installs python3-venv by apt where it is missing and it may
+  test [ARGS]     bundle, the guests that the tests run, the bot among them, and the tests of the workspace: cargo test
+                  ARGS; installs redis-server and mariadb-server by apt where they are missing and it may
   soak [--minutes N] [STORY]
                   as test, but the stories of clusters alone, again and again with new seeds, for 10 minutes unless
                   said otherwise; then a table. MPIM_SOAK=N makes each story N times as long
@@ -44,8 +47,9 @@ fn main() -> ExitCode {
         "up" => up(rest),
         "cluster" => run_cluster(rest),
         "test" => test(rest),
+        "bot" => bot(),
         "soak" => match soak::Soak::read(rest) {
-            Some(soak) => packages::ensure()
+            Some(soak) => packages::ensure_servers()
                 .and_then(|()| bundle())
                 .and_then(|workspace| soak.run(&workspace)),
             None => {
@@ -75,6 +79,10 @@ fn components() -> Result<(), Failure> {
     components::build(&Workspace::here()?)
 }
 
+fn bot() -> Result<(), Failure> {
+    bot::build(&Workspace::here()?)
+}
+
 fn bundle() -> Result<Workspace, Failure> {
     let workspace = Workspace::here()?;
     components::build(&workspace)?;
@@ -98,14 +106,15 @@ fn up(arguments: &[String]) -> Result<(), Failure> {
 }
 
 fn run_cluster(arguments: &[String]) -> Result<(), Failure> {
-    packages::ensure()?;
+    packages::ensure_servers()?;
     cluster::run(&build()?, arguments.first().map_or("3", String::as_str))
 }
 
 fn test(arguments: &[String]) -> Result<(), Failure> {
-    packages::ensure()?;
+    packages::ensure_servers()?;
     let workspace = bundle()?;
     components::build_fixtures(&workspace)?;
+    bot::build(&workspace)?;
     let mut all = vec!["test", "--release", "--workspace"];
     all.extend(arguments.iter().map(String::as_str));
     cargo::run(&workspace, &all)

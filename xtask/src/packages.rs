@@ -1,5 +1,5 @@
-//! The servers that the tests and a cluster to try need: Redis and MariaDB, as Debian packages. Installs them where it
-//! may, and says how where it may not.
+//! What the tests and a cluster to try need of the system, as Debian packages: Redis and MariaDB, and Python for the
+//! component in it. Installs them where it may, and says how where it may not.
 
 use std::env;
 use std::path::Path;
@@ -18,19 +18,28 @@ const NEEDED: [(&str, &str); 3] = [
 const SYSTEM: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/usr/local/bin"];
 
 /// Makes sure that the servers are there.
-pub(crate) fn ensure() -> Result<(), Failure> {
-    let missing = missing();
-    if missing.is_empty() {
+pub(crate) fn ensure_servers() -> Result<(), Failure> {
+    ensure(missing_servers)
+}
+
+/// Makes sure that Python is there, with what makes an environment apart from that of the system.
+pub(crate) fn ensure_python() -> Result<(), Failure> {
+    ensure(missing_python)
+}
+
+fn ensure(missing: fn() -> Vec<&'static str>) -> Result<(), Failure> {
+    let wanted = missing();
+    if wanted.is_empty() {
         return Ok(());
     }
-    let install = format!("apt-get install -y --no-install-recommends {}", missing.join(" "));
+    let install = format!("apt-get install -y --no-install-recommends {}", wanted.join(" "));
     if !may_install() {
         return Err(Failure(format!(
             "{} missing: install with `sudo apt-get update && sudo {install}`",
-            missing.join(" and ")
+            wanted.join(" and ")
         )));
     }
-    println!("installing {}", missing.join(" and "));
+    println!("installing {}", wanted.join(" and "));
     for command in ["apt-get update", &install] {
         // Services are not started: tests start servers of their own.
         let done = Command::new("sh")
@@ -43,13 +52,13 @@ pub(crate) fn ensure() -> Result<(), Failure> {
             return Err(Failure(format!("`{command}` failed: {done:?}")));
         }
     }
-    match self::missing().as_slice() {
+    match missing().as_slice() {
         [] => Ok(()),
         still => Err(Failure(format!("{} missing after `{install}`", still.join(" and ")))),
     }
 }
 
-fn missing() -> Vec<&'static str> {
+fn missing_servers() -> Vec<&'static str> {
     let mut packages: Vec<_> = NEEDED
         .iter()
         .filter(|(program, _)| !is_there(program))
@@ -57,6 +66,15 @@ fn missing() -> Vec<&'static str> {
         .collect();
     packages.dedup();
     packages
+}
+
+/// The module that puts `pip` into an environment is in a package of its own.
+fn missing_python() -> Vec<&'static str> {
+    let tried = Command::new("python3").args(["-c", "import ensurepip, venv"]).output();
+    match tried {
+        Ok(output) if output.status.success() => Vec::new(),
+        _ => vec!["python3-venv"],
+    }
 }
 
 fn is_there(program: &str) -> bool {

@@ -265,10 +265,16 @@ fn read_all(engine: &Arc<Engine>, mut functions: BTreeMap<String, FunctionSource
     Ok(versions)
 }
 
+/// The function that exports each interface. A name without a package means something within its component alone: nobody
+/// else can import it, and several may have it.
 fn exporters(versions: &Versions) -> Result<HashMap<String, String>, LoadError> {
     let mut exporters: HashMap<String, String> = HashMap::new();
     for (name, (version, _)) in versions {
-        for interface in &version.interfaces {
+        for interface in version
+            .interfaces
+            .iter()
+            .filter(|interface| interface.name.contains(':'))
+        {
             if let Some(first) = exporters.insert(interface.name.clone(), name.clone()) {
                 return Err(LoadError::InterfaceTwice {
                     interface: interface.name.clone(),
