@@ -1,6 +1,5 @@
 //! A stand-in with one application, in a process of its own, and requests to it.
 
-use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -124,24 +123,23 @@ fn unchunked(mut rest: &str) -> String {
     while let Some((length, after)) = rest.split_once("\r\n") {
         let length = usize::from_str_radix(length, 16).expect("a length");
         body.push_str(&after[..length]);
-        rest = &after[length..].strip_prefix("\r\n").expect("the end of a chunk");
+        rest = after[length..].strip_prefix("\r\n").expect("the end of a chunk");
     }
     body
 }
 
 /// The manifest of the probe.
 pub(crate) fn probe(hosts: &[&str]) -> String {
-    let mut manifest = format!(
+    format!(
         "spin_manifest_version = 2\n\
          [application]\nname = \"probe\"\n\
          [variables]\nword = {{ default = \"default\", secret = true }}\nempty = {{ default = \"\" }}\n\
          [[trigger.http]]\nroute = \"/probe/...\"\ncomponent = \"probe\"\n\
-         [component.probe]\nsource = {:?}\nallowed_outbound_hosts = {hosts:?}\n",
+         [component.probe]\nsource = {:?}\nallowed_outbound_hosts = {hosts:?}\n\
+         environment = {{ COLOUR = \"green\" }}\n\
+         [component.probe.variables]\nsaid = \"<{{{{ word }}}}>\"\n",
         fixture("spin-probe")
-    );
-    write!(manifest, "environment = {{ COLOUR = \"green\" }}\n").expect("a text");
-    write!(manifest, "[component.probe.variables]\nsaid = \"<{{{{ word }}}}>\"\n").expect("a text");
-    manifest
+    )
 }
 
 /// A guest that `cargo xtask test` has built.

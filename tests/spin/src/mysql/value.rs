@@ -12,6 +12,7 @@ use super::{Failure, Row};
 #[repr(u8)]
 pub(super) enum Kind {
     #[component(name = "boolean")]
+    #[expect(dead_code, reason = "no column of MySQL is of this type")]
     Boolean,
     #[component(name = "int8")]
     Int8,
