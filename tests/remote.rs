@@ -63,7 +63,8 @@ async fn a_node_without_functions_is_told_who_logs_in_where_and_who_goes() {
     let edge = fleet.edge(&whole);
     let mut ann = Client::register(&edge, "ann").await;
     let mut bob = Client::register(&whole, "bob").await;
-    for (one, other) in [(&mut ann, bob.user.clone()), (&mut bob, ann.user.clone())] {
+    let users = [bob.user.clone(), ann.user.clone()];
+    for (one, other) in [&mut ann, &mut bob].into_iter().zip(users) {
         let asked = one.call("contacts.request", json!({ "user": other })).await;
         asked.expect("asked");
     }
@@ -75,7 +76,7 @@ async fn a_node_without_functions_is_told_who_logs_in_where_and_who_goes() {
     let kicked = ann.notified("kicked").await["body"].clone();
     assert_eq!(kicked["reason"], "replaced-by-new-login");
     assert_eq!(ann.closed().await.map(|close| u16::from(close.code)), Some(4001));
-    let mut resumed = Client::resume(&edge, &again.token).await.expect("resumed");
+    let resumed = Client::resume(&edge, &again.token).await.expect("resumed");
     assert_eq!(resumed.user, ann.user);
     let mut upgraded = Client::bearer(&edge, &again.token)
         .await
@@ -92,6 +93,41 @@ async fn a_node_without_functions_is_told_who_logs_in_where_and_who_goes() {
     while bob.notified("presence").await["body"]["online"] != false {}
     Client::login(&edge, "ann", "phone", None).await.expect("logged in");
     while bob.notified("presence").await["body"]["online"] != true {}
+}
+
+/// Each by the names that its parameters have in its WIT, of which this node knows nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_call_that_a_gateway_makes_of_its_own_reaches_functions_elsewhere() {
+    let fleet = Fleet::new();
+    let whole = fleet.whole();
+    let edge = fleet.edge(&whole);
+    let mut ann = Client::register(&edge, "ann").await;
+    let mut bob = Client::register(&edge, "bob").await;
+    talks(&mut ann, &mut bob, "hello", "1").await;
+    for (method, least) in [
+        (r#"function="login",method="verify""#, 2.0),
+        (r#"function="route",method="register-connection""#, 2.0),
+        (r#"function="presence",method="set-online""#, 2.0),
+        (r#"function="groups",method="topics""#, 2.0),
+        (r#"function="route",method="renew-routes""#, 1.0),
+        (r#"function="presence",method="renew-presence""#, 1.0),
+        (r#"function="login",method="check-sessions""#, 1.0),
+        (r#"function="send",method="mark-sent""#, 1.0),
+        // One is of the other node, as it began.
+        (r#"function="route",method="clean-stale""#, 2.0),
+    ] {
+        let answered = format!(r#"mpim_invokes_total{{{method},outcome="answered"}}"#);
+        http::until_metric(&whole, &answered, least).await;
+    }
+    ann.drop_abruptly();
+    for method in [
+        r#"function="route",method="unregister-connection""#,
+        r#"function="presence",method="set-offline""#,
+    ] {
+        let answered = format!(r#"mpim_invokes_total{{{method},outcome="answered"}}"#);
+        http::until_metric(&whole, &answered, 1.0).await;
+    }
+    assert_eq!(edge.log(), "", "what failed is logged");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
