@@ -6,7 +6,7 @@ use wasmtime::component::Type;
 
 use crate::deployments::{Interface, Method};
 use crate::dispatch::Dispatch;
-use crate::json::snake;
+use wire::json::snake;
 
 const HERE: &str = "Every public method of every function. The same methods are called over the WebSocket at /ws with \
     JSON-RPC 2.0, as FUNCTION.METHOD and with the same JSON.";

@@ -12,17 +12,15 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout_at};
+use wire::error::EdgeError;
+use wire::request::CALLER;
 
 use crate::breakers::Breaker;
 use crate::config::{BreakerSettings, RemoteSettings, ms};
 use crate::fault::Fault;
 use crate::places::Places;
-
-/// Says on behalf of whom the operator makes a call; a call without it is one of the host itself.
-pub const ON_BEHALF: &str = "mpim-caller";
 
 /// Where functions run, and the way there.
 pub struct Remote {
@@ -65,28 +63,11 @@ pub enum RemoteError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
     /// What was called, or the host there, said no.
-    Refused {
-        /// Stable, in snake case.
-        code: String,
-        /// For people.
-        message: String,
-        /// Whether the same call may succeed later.
-        retryable: bool,
-    },
+    Refused(EdgeError),
     /// There was no answer.
     Fault(Fault),
-    /// The answer has more than so many bytes.
-    TooLarge(usize),
     /// There, this node's token is not the operator's.
     Mistrusted,
-}
-
-/// An error that came over HTTP: `application/problem+json`.
-#[derive(Deserialize)]
-struct Problem {
-    detail: String,
-    code: String,
-    retryable: bool,
 }
 
 impl Remote {
@@ -176,7 +157,7 @@ impl Remote {
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::AUTHORIZATION, self.authorization.clone());
         if let Some(caller) = on_behalf {
-            request = request.header(ON_BEHALF, caller);
+            request = request.header(CALLER, caller);
         }
         let request = request.body(Full::new(Bytes::from(arguments)));
         request.map_err(|error| Fault::InvalidArguments(error.to_string()).into())
@@ -196,7 +177,10 @@ impl Remote {
             .await
         {
             Ok(body) => body.to_bytes(),
-            Err(error) if error.is::<LengthLimitError>() => return Ok(Answer::TooLarge(self.answer_max_bytes)),
+            Err(error) if error.is::<LengthLimitError>() => {
+                let error = EdgeError::answer_too_large(self.answer_max_bytes);
+                return Ok(Answer::Problem(status, error));
+            }
             Err(error) => return Err(Broken::Lost(error.to_string())),
         };
         Answer::of(status, &body)
@@ -232,40 +216,27 @@ impl From<Fault> for Failure {
 #[derive(Debug)]
 enum Answer {
     Result(String),
-    Problem(StatusCode, String, String, bool),
-    TooLarge(usize),
+    Problem(StatusCode, EdgeError),
 }
 
 impl Answer {
     fn of(status: StatusCode, body: &[u8]) -> Result<Self, Broken> {
-        let nonsense = || Broken::Nonsense(status);
-        let text = std::str::from_utf8(body).map_err(|_| nonsense())?;
-        if status == StatusCode::OK {
-            // It goes into the middle of a frame: what is no JSON would break what is around it.
-            serde_json::from_str::<&RawValue>(text).map_err(|_| nonsense())?;
-            return Ok(Self::Result(text.trim().to_owned()));
+        if status != StatusCode::OK {
+            let error = EdgeError::of_problem(body).ok_or(Broken::Nonsense(status))?;
+            return Ok(Self::Problem(status, error));
         }
-        let Problem {
-            detail,
-            code,
-            retryable,
-        } = serde_json::from_str(text).map_err(|_| nonsense())?;
-        Ok(Self::Problem(status, code, detail, retryable))
+        let text = std::str::from_utf8(body).map_err(|_| Broken::Nonsense(status))?;
+        // It goes into the middle of a frame: what is no JSON would break what is around it.
+        serde_json::from_str::<&RawValue>(text).map_err(|_| Broken::Nonsense(status))?;
+        Ok(Self::Result(text.trim().to_owned()))
     }
 
     /// A call on behalf of somebody that is forbidden for that was not heard as the operator's.
     fn read(self) -> Result<String, Failure> {
         match self {
             Self::Result(text) => Ok(text),
-            Self::TooLarge(most) => Err(Failure::TooLarge(most)),
-            Self::Problem(status, code, message, retryable) => match (status, code.as_str()) {
-                (StatusCode::FORBIDDEN, "invalid") => Err(Failure::Mistrusted),
-                _ => Err(Failure::Refused {
-                    code,
-                    message,
-                    retryable,
-                }),
-            },
+            Self::Problem(StatusCode::FORBIDDEN, error) if error.code == "invalid" => Err(Failure::Mistrusted),
+            Self::Problem(_, error) => Err(Failure::Refused(error)),
         }
     }
 }
@@ -310,8 +281,7 @@ fn full_name(function: &str, method: &str) -> Result<String, Failure> {
     if is_name(function) && is_name(method) {
         return Ok(format!("{function}.{method}"));
     }
-    let clip = |text: &str| text.chars().take(64).collect::<String>();
-    Err(Fault::UnknownMethod(format!("{}.{}", clip(function), clip(method))).into())
+    Err(Failure::Refused(EdgeError::unknown_method(function, method)))
 }
 
 /// Scheme, host, port and path, without a slash at the end.

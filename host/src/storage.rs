@@ -28,11 +28,11 @@ impl Storage {
         Ok(Self {
             sql: open_sql(data, settings).await?,
             cache: match &settings.redis.cache {
-                Some(cache) => Cache::Redis(redis::Cache::new(cache)?),
+                Some(cache) => Cache::Redis(cache.open()?),
                 None => Cache::Memory(memory::Cache::new(&settings.cache)),
             },
             metadata: match &settings.redis.metadata {
-                Some(metadata) => Metadata::Redis(redis::Metadata::new(metadata)?),
+                Some(metadata) => Metadata::Redis(metadata.open()?),
                 None => Metadata::Memory(memory::Metadata::new(&settings.metadata)),
             },
             queue: match &settings.redis.queue {

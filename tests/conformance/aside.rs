@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use backends::aside::{Aside, Filled, Found, Settings};
-use backends::redis::{Cache as RedisCache, CacheSettings, Settings as ServerSettings, Topology};
+use backends::redis::{CacheSettings, Settings as ServerSettings, Topology};
 use backends::{Cache, Exchange, memory};
 use tokio::task::JoinSet;
 
@@ -19,7 +19,7 @@ fn in_redis(server: ServerSettings) -> Arc<Cache> {
         server,
         ..CacheSettings::default()
     };
-    Arc::new(Cache::Redis(RedisCache::new(&settings).expect("settings that can be")))
+    Arc::new(Cache::Redis(settings.open().expect("settings that can be")))
 }
 
 macro_rules! on_twin {

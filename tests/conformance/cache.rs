@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backends::redis::{Cache as RedisCache, CacheSettings, Settings};
+use backends::redis::{CacheSettings, Settings};
 use backends::{Cache, Fault, memory};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -19,7 +19,7 @@ fn in_redis(server: Settings) -> Arc<Cache> {
         server,
         ..CacheSettings::default()
     };
-    Arc::new(Cache::Redis(RedisCache::new(&settings).expect("settings that can be")))
+    Arc::new(Cache::Redis(settings.open().expect("settings that can be")))
 }
 
 macro_rules! on_every_twin {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use backends::redis::{Metadata as RedisMetadata, MetadataSettings, Settings};
+use backends::redis::{MetadataSettings, Settings};
 use backends::{Fault, Lease, Metadata, memory};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -20,9 +20,7 @@ fn in_redis(server: Settings) -> Arc<Metadata> {
         server,
         ..MetadataSettings::default()
     };
-    Arc::new(Metadata::Redis(
-        RedisMetadata::new(&settings).expect("settings that can be"),
-    ))
+    Arc::new(Metadata::Redis(settings.open().expect("settings that can be")))
 }
 
 macro_rules! on_every_twin {

@@ -26,11 +26,11 @@ fn settings(urls: Vec<String>, topology: Topology) -> Settings {
 }
 
 fn cache_of(settings: &Settings) -> Cache {
-    Cache::new(&CacheSettings {
+    let settings = CacheSettings {
         server: settings.clone(),
         ..CacheSettings::default()
-    })
-    .expect("settings that can be")
+    };
+    settings.open().expect("settings that can be")
 }
 
 fn cache(server: &Redis) -> Cache {
@@ -38,11 +38,11 @@ fn cache(server: &Redis) -> Cache {
 }
 
 fn metadata(server: &Redis) -> Metadata {
-    Metadata::new(&MetadataSettings {
+    let settings = MetadataSettings {
         server: settings(vec![server.url()], Topology::Single),
         ..MetadataSettings::default()
-    })
-    .expect("settings that can be")
+    };
+    settings.open().expect("settings that can be")
 }
 
 fn lease(set: &str, member: &str, ttl_ms: u64) -> Lease {

@@ -30,7 +30,7 @@ use backends::{Cache, Fault, Metadata, Queue, Sql};
 pub use ids::{Ids, Loan, NoWorker, WORKERS, now_ms};
 pub use password::Passwords;
 pub use peers::Peers;
-pub use push::{Audience, Push, Recipient};
+pub use push::publish;
 pub use telemetry::Meter;
 
 pub(crate) mod bindings {

@@ -4,7 +4,9 @@ use wasmtime::component::{Accessor, HasSelf};
 
 use super::wit::types::Error;
 use super::wit::{breaker, config, ids, rate_limit, subscriptions};
-use super::{Guest, Push};
+use wire::push::Push;
+
+use super::{Guest, push};
 
 impl ids::Host for Guest {
     fn next(&mut self) -> wasmtime::Result<u64> {
@@ -48,5 +50,5 @@ impl<T: Send + 'static> subscriptions::HostWithStore<T> for HasSelf<Guest> {
 
 async fn change<T: 'static>(accessor: &Accessor<T, HasSelf<Guest>>, push: Push) -> Result<(), Error> {
     let node = accessor.with(|mut access| access.get().node.clone());
-    Ok(push.publish(&node).await?)
+    Ok(push::publish(&push, &node).await?)
 }

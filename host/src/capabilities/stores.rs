@@ -5,8 +5,9 @@ use wasmtime::component::{Accessor, HasSelf};
 
 use super::wit::types::{Error, Priority as WitPriority};
 use super::wit::{metadata, queue};
-use super::{Guest, guarded, push};
+use super::{Guest, guarded};
 use backends::{Lease, Priority};
+use wire::push::shared_topic;
 
 /// The sandbox's view, taken out of its store so that nothing is borrowed while waiting.
 pub(super) fn guest<T: 'static>(accessor: &Accessor<T, HasSelf<Guest>>) -> Guest {
@@ -74,7 +75,7 @@ impl<T: Send + 'static> queue::HostWithStore<T> for HasSelf<Guest> {
         payload: Vec<u8>,
     ) -> Result<u64, Error> {
         let guest = guest(accessor);
-        let (node, topic) = (&guest.node, push::shared_topic(&topic));
+        let (node, topic) = (&guest.node, shared_topic(&topic));
         Ok(guarded(&node.queue_calls, node.queue.publish(&topic, priority.into(), payload)).await?)
     }
 
@@ -86,7 +87,7 @@ impl<T: Send + 'static> queue::HostWithStore<T> for HasSelf<Guest> {
         wait_ms: u32,
     ) -> Result<Vec<queue::Entry>, Error> {
         let guest = guest(accessor);
-        let topic = push::shared_topic(&topic);
+        let topic = shared_topic(&topic);
         let (node, group) = (&guest.node, guest.scoped(&group));
         let entries = guarded(&node.queue_calls, node.queue.receive(&topic, &group, max, wait_ms)).await?;
         Ok(entries
@@ -101,7 +102,7 @@ impl<T: Send + 'static> queue::HostWithStore<T> for HasSelf<Guest> {
 
     async fn ack(accessor: &Accessor<T, Self>, topic: String, group: String, ids: Vec<u64>) -> Result<u32, Error> {
         let guest = guest(accessor);
-        let (node, topic) = (&guest.node, push::shared_topic(&topic));
+        let (node, topic) = (&guest.node, shared_topic(&topic));
         let group = guest.scoped(&group);
         Ok(guarded(&node.queue_calls, node.queue.ack(&topic, &group, &ids)).await?)
     }

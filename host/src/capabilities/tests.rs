@@ -5,6 +5,7 @@ use std::path::Path;
 use super::*;
 use crate::config::Settings;
 use backends::{Priority, memory, sqlite};
+use wire::push::Push;
 
 /// A node with the store in a folder, which is made where it is not there.
 pub(crate) fn node(folder: &Path, settings: &Settings) -> Node {
@@ -42,7 +43,7 @@ async fn a_node_whose_queue_does_not_take_a_push_is_noted_as_behind() {
         users: vec![1],
         topic: "t".to_owned(),
     };
-    assert!(push.publish(&node).await.is_err());
+    assert!(publish(&push, &node).await.is_err());
     let behind: Vec<String> = node.peers.take_behind().into_iter().collect();
     assert_eq!(behind, ["full"], "and the other one has it");
     std::fs::remove_dir_all(folder).unwrap();

@@ -6,8 +6,9 @@
 use backends::{Entry, Fault};
 use metrics::counter;
 
-use crate::capabilities::{Node, Push};
+use crate::capabilities::{self, Node};
 use crate::gateway::{GROUP, Gateway};
+use wire::push::Push;
 
 use super::KNOWN;
 
@@ -53,7 +54,7 @@ pub(super) async fn forget(node: &Node, dead: &str) -> Result<(), Fault> {
 
 async fn publish_anew(node: &Node, entry: &Entry) -> Result<(), Fault> {
     match Push::decode(&entry.payload) {
-        Ok(push) => push.publish(node).await,
+        Ok(push) => capabilities::publish(&push, node).await,
         Err(error) => {
             counter!("mpim_gateway_undecodable_pushes_total").increment(1);
             tracing::error!(%error, id = entry.id, "a push of a dead node cannot be read and is set aside");

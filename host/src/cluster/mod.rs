@@ -18,6 +18,8 @@ use anyhow::Context as _;
 use backends::{Fault, Lease};
 use tokio::time::{Instant, sleep};
 
+use wire::push::ALIVE;
+
 use crate::capabilities::Node;
 use crate::config::{ClusterSettings, ms};
 use crate::gateway::Gateway;
@@ -25,7 +27,6 @@ use crate::gateway::Gateway;
 pub use self::workers::{ClaimError, Worker};
 
 /// The nodes that are alive. No function has an empty name, so that none can reach these sets.
-const ALIVE: &str = "/cluster/alive";
 /// The nodes that were alive a while ago.
 const KNOWN: &str = "/cluster/known";
 /// The nodes that may have missed something.

@@ -1,14 +1,14 @@
 //! Notifications, implemented from their types: the first argument says who receives one, the
 //! second is its body, and the name of the function is its name.
 
-use serde_json::value::RawValue;
 use wasmtime::component::Val;
 use wasmtime::component::types::ComponentFunc;
 
-use crate::capabilities::{Audience, Node, Push, Recipient};
+use crate::capabilities::{self, Node};
 use crate::json;
 use crate::values::{field, list, number, option, text};
 use backends::Fault;
+use wire::push::{Audience, Push, Recipient};
 
 /// Puts a notification into the queues of the nodes that it is for.
 pub(super) async fn publish(
@@ -25,16 +25,8 @@ pub(super) async fn publish(
     let to = audience(to).ok_or_else(|| wrong("no audience as its first parameter"))?;
     let mut text = Vec::with_capacity(256);
     json::write(body, &ty, &mut text);
-    let body = String::from_utf8(text)
-        .map_err(|error| wrong(&error.to_string()))
-        .and_then(|text| RawValue::from_string(text).map_err(|error| wrong(&error.to_string())))?;
-    Push::Notification {
-        to,
-        method: name.to_owned(),
-        body,
-    }
-    .publish(node)
-    .await
+    let push = Push::notification(to, name, text).ok_or_else(|| wrong("a body that is no JSON"))?;
+    capabilities::publish(&push, node).await
 }
 
 /// The outcome as the `result<_, mpim:host/types.error>` that the interface declares.

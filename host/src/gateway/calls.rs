@@ -7,12 +7,11 @@ use serde_json::Value;
 use wasmtime::component::Type;
 
 use super::Gateway;
-use super::error::EdgeError;
+use super::error::{self, EdgeError};
 use super::functions::Functions;
 use super::records::By;
 use crate::deployments::Method;
 use crate::dispatch::Dispatch;
-use crate::fault::Fault;
 use crate::json;
 use crate::remote::Remote;
 
@@ -49,7 +48,7 @@ pub(super) async fn call(
         Functions::There(remote) => there(remote, function, method, params, by).await?,
     };
     if text.len() > most {
-        return Err(too_large(most));
+        return Err(EdgeError::answer_too_large(most));
     }
     Ok(Called { text })
 }
@@ -57,14 +56,14 @@ pub(super) async fn call(
 async fn here(dispatch: &Dispatch, function: &str, method: &str, params: Value, by: By) -> Result<Vec<u8>, EdgeError> {
     let method = find(dispatch, function, method, &by)?;
     if method.takes_caller && !matches!(by, By::Client(Some(_))) {
-        return Err(Fault::Unauthenticated.into());
+        return Err(EdgeError::unauthenticated());
     }
     let arguments = json::arguments(method.client_parameters(), params)?;
     let answer = match by {
         By::Client(caller) => dispatch.call(&method, caller, arguments).await?,
         By::System => dispatch.system(&method, arguments).await?,
     };
-    let value = answer.map_err(|error| EdgeError::answered(error.as_ref()))?;
+    let value = answer.map_err(|error| error::answered(error.as_ref()))?;
     let mut text = Vec::with_capacity(128);
     match (&value, result_type(&method)) {
         (Some(value), Some(ty)) => json::write(value, &ty, &mut text),
@@ -79,22 +78,13 @@ async fn there(remote: &Remote, function: &str, method: &str, params: Value, by:
     Ok(called.await?.into_bytes())
 }
 
-/// What is said instead of an answer that has more than so many bytes.
-pub(super) fn too_large(most: usize) -> EdgeError {
-    EdgeError::permanent(
-        "too_large",
-        format!("the answer has more than {most} bytes, ask for less"),
-    )
-}
-
 /// To a client a private method is as unknown as one that is not there.
 fn find(dispatch: &Dispatch, function: &str, method: &str, by: &By) -> Result<Arc<Method>, EdgeError> {
     let found = dispatch
         .method(function, method)
         .filter(|method| method.public || *by == By::System)
         .cloned();
-    let clip = |text: &str| text.chars().take(64).collect::<String>();
-    found.ok_or_else(|| Fault::UnknownMethod(format!("{}.{}", clip(function), clip(method))).into())
+    found.ok_or_else(|| EdgeError::unknown_method(function, method))
 }
 
 /// The type of what a method gives when all is well.

@@ -10,8 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use wasmtime::component::{Type, Val};
 
-use super::calls;
-use super::error::EdgeError;
+use super::error::{self, EdgeError};
 use super::records::{By, ConnectionRecord, IdentityRecord, Number};
 use crate::config::MethodName;
 use crate::deployments::LoadError;
@@ -179,7 +178,7 @@ async fn here(dispatch: &Dispatch, name: &MethodName, arguments: &Arguments<'_>)
     let values: Option<Vec<Val>> = values;
     match dispatch.system(method, values.unwrap_or_default()).await? {
         Ok(value) => Ok(Answer::Value(value)),
-        Err(error) => Err(EdgeError::answered(error.as_ref())),
+        Err(error) => Err(error::answered(error.as_ref())),
     }
 }
 
@@ -197,8 +196,8 @@ async fn there(remote: &Remote, name: &MethodName, arguments: &Arguments<'_>, by
 fn is_mistrust(failure: &Failure) -> bool {
     match failure {
         Failure::Mistrusted => true,
-        Failure::Refused { code, .. } => code == "unauthenticated",
-        Failure::Fault(_) | Failure::TooLarge(_) => false,
+        Failure::Refused(error) => error.code == "unauthenticated",
+        Failure::Fault(_) => false,
     }
 }
 
@@ -206,17 +205,8 @@ impl From<Failure> for EdgeError {
     /// A client can do nothing about a token of this node; its operator can, and is told in the log.
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Refused {
-                code,
-                message,
-                retryable,
-            } => Self {
-                code,
-                message,
-                retryable,
-            },
+            Failure::Refused(error) => error,
             Failure::Fault(fault) => fault.into(),
-            Failure::TooLarge(most) => calls::too_large(most),
             Failure::Mistrusted => {
                 tracing::error!("the functions elsewhere refuse this node: its token is not that of their operator");
                 Fault::Unavailable("the functions cannot be called by this node".to_owned()).into()

@@ -11,14 +11,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::serve::ListenerExt;
 use axum::{Router, extract};
-use serde_json::Value;
 use tokio::net::TcpListener;
+use wire::request;
 
-use super::error::EdgeError;
+use super::error::{EdgeError, Refused};
 use super::records::By;
 use super::socket::Socket;
 use super::{Gateway, Guard, calls};
-use crate::remote::ON_BEHALF;
 use crate::{admin, openapi};
 
 type Shared = State<Arc<Gateway>>;
@@ -33,7 +32,7 @@ pub(super) fn router(gateway: Arc<Gateway>) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/admin/functions", get(functions))
         .route("/admin/metrics", get(metrics))
-        .fallback(|| async { EdgeError::permanent("not_found", "no such path") })
+        .fallback(|| async { Refused::from(EdgeError::no_such_path()) })
         .method_not_allowed_fallback(method_not_allowed)
         .layer(limit)
         .with_state(gateway)
@@ -53,8 +52,8 @@ pub(super) async fn serve(
     axum::serve(listener, router).with_graceful_shutdown(stop).await
 }
 
-async fn method_not_allowed() -> Response {
-    EdgeError::permanent("invalid", "this path takes another HTTP method").with_status(StatusCode::METHOD_NOT_ALLOWED)
+async fn method_not_allowed() -> Refused {
+    Refused::with_status(EdgeError::method_not_allowed(), StatusCode::METHOD_NOT_ALLOWED)
 }
 
 async fn call(
@@ -62,23 +61,15 @@ async fn call(
     path: Result<Path<(String, String)>, extract::rejection::PathRejection>,
     headers: HeaderMap,
     body: Result<Bytes, extract::rejection::BytesRejection>,
-) -> Result<Response, EdgeError> {
+) -> Result<Response, Refused> {
     let Path((function, method)) = path.map_err(|error| EdgeError::permanent("invalid", error.body_text()))?;
     let body = body.map_err(|error| match error.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => EdgeError::permanent("too_large", error.body_text()),
+        StatusCode::PAYLOAD_TOO_LARGE => EdgeError::body_too_large(gateway.settings.frame_max_bytes),
         _ => EdgeError::permanent("invalid", error.body_text()),
     })?;
-    json_only(&headers)?;
-    let params = match body.as_ref() {
-        b"" => Value::Object(serde_json::Map::new()),
-        bytes => {
-            serde_json::from_slice(bytes).map_err(|error| EdgeError::permanent("parse_error", error.to_string()))?
-        }
-    };
-    let by = match by(&gateway, &headers).await? {
-        Ok(by) => by,
-        Err(refusal) => return Ok(refusal),
-    };
+    request::json_only(text(&headers, header::CONTENT_TYPE))?;
+    let params = request::arguments(&body)?;
+    let by = by(&gateway, &headers).await?;
     let called = calls::call(&gateway, &function, &method, params, by).await?;
     Ok(json(called.text))
 }
@@ -88,56 +79,40 @@ async fn call(
 /// Whoever else names a caller is refused rather than heard without it: an edge whose token is wrong would otherwise
 /// make calls of nobody, and learn of it from answers that look like those to its clients. The status tells it apart
 /// from arguments that are invalid.
-async fn by(gateway: &Gateway, headers: &HeaderMap) -> Result<Result<By, Response>, EdgeError> {
+async fn by(gateway: &Gateway, headers: &HeaderMap) -> Result<By, Refused> {
     if is_operator(gateway, headers) {
-        return By::read(headers).map(Ok);
+        return Ok(By::read(headers)?);
     }
-    if headers.contains_key(ON_BEHALF) {
-        let refusal = EdgeError::permanent("invalid", format!("the header `{ON_BEHALF}` is for the operator"));
-        return Ok(Err(refusal.with_status(StatusCode::FORBIDDEN)));
+    if headers.contains_key(request::CALLER) {
+        let message = format!("the header `{}` is for the operator", request::CALLER);
+        let error = EdgeError::permanent("invalid", message);
+        return Err(Refused::with_status(error, StatusCode::FORBIDDEN));
     }
     let caller = match bearer(headers) {
         Some(token) => Some(gateway.lifecycle.verify(token).await?.caller()),
         None => None,
     };
-    Ok(Ok(By::Client(caller)))
+    Ok(By::Client(caller))
 }
 
 fn json(text: impl Into<Body>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], text.into()).into_response()
 }
 
-/// A body that says that it is something else than JSON is refused before it is read.
-fn json_only(headers: &HeaderMap) -> Result<(), EdgeError> {
-    let Some(kind) = headers.get(header::CONTENT_TYPE) else {
-        return Ok(());
-    };
-    let kind = kind
-        .to_str()
-        .unwrap_or_default()
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim();
-    if kind.eq_ignore_ascii_case("application/json") {
-        return Ok(());
-    }
-    Err(EdgeError::permanent(
-        "unsupported_media_type",
-        "the body must be application/json",
-    ))
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    request::bearer(text(headers, header::AUTHORIZATION))
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+/// A header; one that is no text is as good as an empty one.
+fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
+    headers.get(name).map(|value| value.to_str().unwrap_or_default())
 }
 
 async fn upgrade(
     State(gateway): Shared,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, extract::ws::rejection::WebSocketUpgradeRejection>,
-) -> Result<Response, EdgeError> {
+) -> Result<Response, Refused> {
     let upgrade = upgrade.map_err(|error| EdgeError::permanent("invalid", error.body_text()))?;
     let guard = Guard::enter(&gateway).ok_or_else(|| EdgeError {
         code: "overloaded".to_owned(),
@@ -167,7 +142,7 @@ async fn describe(State(gateway): Shared) -> Response {
     json(openapi::document(gateway.functions.here()))
 }
 
-async fn functions(State(gateway): Shared, headers: HeaderMap) -> Result<Response, EdgeError> {
+async fn functions(State(gateway): Shared, headers: HeaderMap) -> Result<Response, Refused> {
     operator(&gateway, &headers)?;
     let functions = &gateway.functions;
     let text = serde_json::to_string(&admin::functions(functions.here(), functions.elsewhere()));
@@ -176,7 +151,7 @@ async fn functions(State(gateway): Shared, headers: HeaderMap) -> Result<Respons
     })?))
 }
 
-async fn metrics(State(gateway): Shared, headers: HeaderMap) -> Result<String, EdgeError> {
+async fn metrics(State(gateway): Shared, headers: HeaderMap) -> Result<String, Refused> {
     operator(&gateway, &headers)?;
     Ok(crate::telemetry::prometheus())
 }
@@ -191,13 +166,6 @@ fn operator(gateway: &Gateway, headers: &HeaderMap) -> Result<(), EdgeError> {
     ))
 }
 
-/// Compares in constant time: the length of a token is no secret, its content is.
 fn is_operator(gateway: &Gateway, headers: &HeaderMap) -> bool {
-    let Some(given) = bearer(headers) else { return false };
-    let (given, expected) = (given.as_bytes(), gateway.operator_token.as_bytes());
-    let differences = given
-        .iter()
-        .zip(expected)
-        .fold(0, |all, (one, other)| all | (one ^ other));
-    given.len() == expected.len() && differences == 0
+    request::is_secret(bearer(headers).unwrap_or_default(), &gateway.operator_token)
 }

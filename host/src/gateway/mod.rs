@@ -28,11 +28,12 @@ use self::lifecycle::Lifecycle;
 use self::outbox::{Close, code};
 use self::registry::Registry;
 use self::written::Written;
-use crate::capabilities::{Node, Push};
+use crate::capabilities::Node;
 use crate::config::{GatewaySettings, ms};
 use crate::deployments::LoadError;
 use crate::identity::Connection;
 use backends::Entry;
+use wire::push::Push;
 
 pub use self::functions::{Functions, Unfit};
 

@@ -4,10 +4,10 @@
 
 use axum::http::{HeaderMap, HeaderValue};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use wire::request::{ANONYMOUS, CALLER};
 
 use super::error::EdgeError;
 use crate::identity::{Caller, Connection, Identity};
-use crate::remote::ON_BEHALF;
 
 /// Who makes a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,13 +18,10 @@ pub(super) enum By {
     Client(Option<Caller>),
 }
 
-/// A client that is not logged in, as the header says it.
-const ANONYMOUS: &str = "anonymous";
-
 impl By {
     /// On behalf of whom the headers of an operator's request make it.
     pub(super) fn read(headers: &HeaderMap) -> Result<Self, EdgeError> {
-        let mut values = headers.get_all(ON_BEHALF).iter();
+        let mut values = headers.get_all(CALLER).iter();
         let value = match (values.next(), values.next()) {
             (None, _) => return Ok(Self::System),
             (Some(value), None) => value.as_bytes(),
@@ -49,7 +46,7 @@ impl By {
 }
 
 fn nonsense(reason: &str) -> EdgeError {
-    EdgeError::permanent("invalid", format!("the header `{ON_BEHALF}` says no caller: {reason}"))
+    EdgeError::permanent("invalid", format!("the header `{CALLER}` says no caller: {reason}"))
 }
 
 /// JSON whose characters beyond visible ASCII are escaped: the name of a device may hold any.
@@ -182,7 +179,7 @@ mod tests {
     fn read(values: &[&[u8]]) -> Result<By, String> {
         let mut headers = HeaderMap::new();
         for value in values {
-            headers.append(ON_BEHALF, HeaderValue::from_bytes(value).expect("a value"));
+            headers.append(CALLER, HeaderValue::from_bytes(value).expect("a value"));
         }
         By::read(&headers).map_err(|error| error.code)
     }

@@ -7,9 +7,8 @@ use axum::extract::ws::Utf8Bytes;
 use serde_json::value::RawValue;
 
 use super::outbox::{Close, Frame, Outbox, code};
-use crate::capabilities::Audience;
 use crate::identity::Connection;
-use crate::json;
+use wire::push::Audience;
 
 /// The lane of what the gateway itself has to say.
 const USUAL: u8 = 1;
@@ -212,7 +211,7 @@ fn forget(index: &mut HashMap<u64, Vec<u64>>, key: u64, id: u64) {
 fn render(method: &str, cursor: Option<u64>, body: &RawValue) -> Utf8Bytes {
     let mut text = Vec::with_capacity(body.get().len() + 96);
     text.extend_from_slice(br#"{"jsonrpc":"2.0","method":"#);
-    json::write_text(method, &mut text);
+    wire::json::serialize(method, &mut text);
     text.extend_from_slice(br#","params":{"#);
     if let Some(cursor) = cursor {
         text.extend_from_slice(format!(r#""cursor":"{cursor}","#).as_bytes());
@@ -228,8 +227,8 @@ fn render(method: &str, cursor: Option<u64>, body: &RawValue) -> Utf8Bytes {
 mod tests {
     use super::super::outbox::Bounds;
     use super::*;
-    use crate::capabilities::Recipient;
     use crate::identity::Identity;
+    use wire::push::Recipient;
 
     fn connection(registry: &Registry, id: u64, user: u64) -> Arc<Outbox> {
         let outbox = Arc::new(Outbox::new(Bounds {

@@ -6,8 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::error::EdgeError;
-use crate::json;
+use super::error::{EdgeError, rpc_code};
 
 /// One request. Without an id it wants no answer.
 #[derive(Debug)]
@@ -130,10 +129,10 @@ pub(super) fn response(id: Option<&Id>, outcome: &Result<Vec<u8>, EdgeError>) ->
             text.extend_from_slice(result);
         }
         Err(error) => {
-            text.extend_from_slice(format!(r#""error":{{"code":{},"message":"#, error.rpc_code()).as_bytes());
-            json::write_text(&error.message, &mut text);
+            text.extend_from_slice(format!(r#""error":{{"code":{},"message":"#, rpc_code(error)).as_bytes());
+            wire::json::serialize(&error.message, &mut text);
             text.extend_from_slice(br#","data":{"code":"#);
-            json::write_text(&error.code, &mut text);
+            wire::json::serialize(&error.code, &mut text);
             text.extend_from_slice(format!(r#","retryable":{}}}}}"#, error.retryable).as_bytes());
         }
     }

@@ -319,7 +319,7 @@ fn within(outcome: Result<Vec<u8>, EdgeError>, room: &mut usize, gateway: &Gatew
     let answer = outcome?;
     *room = room
         .checked_sub(answer.len())
-        .ok_or_else(|| calls::too_large(gateway.settings.answer_max_bytes))?;
+        .ok_or_else(|| EdgeError::answer_too_large(gateway.settings.answer_max_bytes))?;
     Ok(answer)
 }
 

@@ -82,7 +82,7 @@ async fn answer(status: u16, body: &'static str) -> Result<String, Failure> {
 
 fn code(outcome: Result<String, Failure>) -> (String, bool) {
     match outcome.expect_err("a failure") {
-        Failure::Refused { code, retryable, .. } => (code, retryable),
+        Failure::Refused(error) => (error.code, error.retryable),
         Failure::Fault(fault) => (fault.code().to_owned(), fault.is_retryable()),
         other => panic!("{other:?}"),
     }
@@ -112,10 +112,10 @@ async fn results_and_refusals_come_back_as_they_were_said() {
 
 #[tokio::test]
 async fn whoever_is_not_heard_as_the_operator_is_mistrusted() {
-    let refused = answer(403, r#"{"code":"invalid","detail":"no","retryable":false}"#).await;
-    assert_eq!(refused, Err(Failure::Mistrusted));
-    let wrong = answer(400, r#"{"code":"invalid","detail":"no","retryable":false}"#).await;
-    assert_eq!(code(wrong), ("invalid".to_owned(), false));
+    let error = EdgeError::permanent("invalid", "no");
+    let body: &str = error.problem(StatusCode::FORBIDDEN).leak();
+    assert_eq!(answer(403, body).await, Err(Failure::Mistrusted));
+    assert_eq!(answer(400, body).await, Err(Failure::Refused(error)));
 }
 
 #[tokio::test]
@@ -139,7 +139,10 @@ async fn an_answer_that_is_not_one_of_functions_is_a_fault() {
 #[tokio::test]
 async fn an_answer_that_is_too_large_is_not_read_to_its_end() {
     let body: &'static str = format!("\"{}\"", "a".repeat(100)).leak();
-    assert_eq!(answer(200, body).await, Err(Failure::TooLarge(100)));
+    assert_eq!(
+        answer(200, body).await,
+        Err(Failure::Refused(EdgeError::answer_too_large(100)))
+    );
 }
 
 #[tokio::test]

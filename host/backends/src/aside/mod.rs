@@ -35,19 +35,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use keyspace::claim::{self, Known};
 use tokio::time::{Instant, timeout_at};
 
 use crate::{Cache, Exchange, Fault};
 use flights::{Flights, Held};
 
 pub use self::settings::Settings;
-
-/// The first byte of what is cached says what it is.
-mod tag {
-    pub(super) const VALUE: u8 = 0;
-    pub(super) const ABSENT: u8 = 1;
-    pub(super) const CLAIM: u8 = 2;
-}
 
 /// The ticket of a load whose result is not kept.
 pub const NOT_KEPT: u64 = 0;
@@ -199,7 +193,7 @@ impl Aside {
         for (place, key) in looking.open() {
             let ticket = self.last_ticket.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
             if held.start(caller, key, ticket, lapses, self.settings.loads_max) {
-                claims.push((place, ticket, self.claim_of(ticket)));
+                claims.push((place, ticket, claim::of(&self.origin, ticket)));
             }
         }
         let entries = claims
@@ -228,22 +222,15 @@ impl Aside {
         looking.finish()
     }
 
-    fn claim_of(&self, ticket: u64) -> Vec<u8> {
-        let mut claim = vec![tag::CLAIM];
-        claim.extend(self.origin);
-        claim.extend(ticket.to_be_bytes());
-        claim
-    }
-
     fn exchange(&self, filled: Filled, key: String, claim: Vec<u8>) -> Exchange {
-        let (value, longest) = match filled.value {
-            Some(value) => (tagged(tag::VALUE, value), self.settings.ttl_max_ms),
-            None => (vec![tag::ABSENT], self.settings.negative_ttl_ms),
+        let longest = match filled.value {
+            Some(_) => self.settings.ttl_max_ms,
+            None => self.settings.negative_ttl_ms,
         };
         Exchange {
             key,
             expected: claim,
-            value: (filled.ttl_ms > 0).then_some(value),
+            value: (filled.ttl_ms > 0).then(|| claim::write(filled.value)),
             ttl_ms: self.jittered(filled.ttl_ms.min(longest), filled.ticket),
         }
     }
@@ -360,18 +347,10 @@ impl<'a> Looking<'a> {
 
 /// What a cached value says; none for a claim, and for what is not of this module.
 fn read(cached: &[u8]) -> Option<Found> {
-    match cached.split_first()? {
-        (&tag::VALUE, value) => Some(Found::Value(value.to_vec())),
-        (&tag::ABSENT, []) => Some(Found::Absent),
-        _ => None,
-    }
-}
-
-fn tagged(tag: u8, value: Vec<u8>) -> Vec<u8> {
-    let mut tagged = Vec::with_capacity(value.len() + 1);
-    tagged.push(tag);
-    tagged.extend(value);
-    tagged
+    claim::read(cached).map(|known| match known {
+        Known::Value(value) => Found::Value(value),
+        Known::Absent => Found::Absent,
+    })
 }
 
 fn ms(milliseconds: u64) -> Duration {

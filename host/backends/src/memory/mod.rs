@@ -18,7 +18,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Fault, life_of};
+use keyspace::life_of;
+
+use super::Fault;
 
 pub use self::cache::{Cache, Settings as CacheSettings};
 pub use self::metadata::{Metadata, Settings as MetadataSettings};

@@ -6,14 +6,15 @@
 use mysql_async::prelude::{Protocol, Queryable};
 use mysql_async::{Conn, QueryResult, ServerError, TextProtocol};
 
-use super::error::{Failure, from_commit};
-use super::gate::Kind;
+use super::error::{failure, from_commit};
 use super::link::Link;
 use super::query::Query;
 use super::script::{Mark, Script};
 use super::settings::Settings;
 use super::value;
 use crate::sql::{Error, Outcome, Row, Value};
+use dialect::failure::Failure;
+use dialect::gate::Kind;
 
 /// What one job may still return.
 #[derive(Debug)]
@@ -57,22 +58,22 @@ pub(super) async fn query(link: &mut Link, query: &Query<'_>, settings: &Setting
     if let Some((sql, params)) = prepared {
         // The values go within the bound of a result, or in parts.
         fits(link, sql.len())?;
-        let conn = link.conn()?;
+        let conn = link.conn().map_err(failure)?;
         match conn.prep(sql).await {
             Ok(statement) => {
-                let mut answers = conn.exec_iter(statement, params).await?;
+                let mut answers = conn.exec_iter(statement, params).await.map_err(failure)?;
                 return rows(&mut answers, settings).await;
             }
             Err(mysql_async::Error::Server(error)) if is_not_to_be_prepared(&error) => {
                 metrics::counter!("mpim_sql_unprepared_total", "backend" => "mysql").increment(1);
                 link.prepares = error.code != FULL;
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(failure(error)),
         }
     }
     let text = query.text().map_err(Failure::of_request)?;
     fits(link, text.len())?;
-    let mut answers = link.conn()?.query_iter(text).await?;
+    let mut answers = link.conn().map_err(failure)?.query_iter(text).await.map_err(failure)?;
     rows(&mut answers, settings).await
 }
 
@@ -99,7 +100,7 @@ pub(super) async fn transaction(
     settings: &Settings,
 ) -> Result<Vec<Outcome>, Failure> {
     fits(link, script.longest())?;
-    let conn = link.conn()?;
+    let conn = link.conn().map_err(failure)?;
     let outcomes = match perform(conn, script, settings).await {
         Ok(outcomes) => outcomes,
         Err(failure) if !failure.whole => return Err(failure),
@@ -132,10 +133,10 @@ async fn perform(conn: &mut Conn, script: &Script, settings: &Settings) -> Resul
     let mut budget = Budget::of(settings);
     let mut outcomes = Vec::new();
     for (index, text) in script.texts.iter().enumerate() {
-        let mut answers = conn.query_iter(text.sql.as_str()).await?;
+        let mut answers = conn.query_iter(text.sql.as_str()).await.map_err(failure)?;
         if index == 0 {
             // The transaction has begun.
-            answers.next().await?;
+            answers.next().await.map_err(failure)?;
         }
         for mark in &text.marks {
             let outcome = answer(&mut answers, *mark, &mut budget).await?;
@@ -158,7 +159,7 @@ async fn answer<P: Protocol>(
 ) -> Result<Outcome, Failure> {
     let Some(columns) = answers.columns() else {
         // The statement failed, or the server said less than it was asked.
-        answers.next().await?;
+        answers.next().await.map_err(failure)?;
         return Err(Failure::halfway(Error::Unavailable(
             "the server gave no answer to a statement".to_owned(),
         )));
@@ -170,14 +171,14 @@ async fn answer<P: Protocol>(
         } else {
             0
         };
-        answers.next().await?;
+        answers.next().await.map_err(failure)?;
         return Ok(Outcome {
             affected,
             rows: Vec::new(),
         });
     }
     let mut rows = Vec::new();
-    while let Some(found) = answers.next().await? {
+    while let Some(found) = answers.next().await.map_err(failure)? {
         budget.spend_row()?;
         let mut row = Row::with_capacity(columns.len());
         for (column, found) in columns.iter().zip(found.unwrap()) {

@@ -13,9 +13,9 @@ use refinery::error::Kind;
 use refinery::{Error, Runner};
 
 use super::error::OpenError;
-use super::gate::HISTORY;
 use super::link::{Dialer, Link};
 use super::settings::Settings;
+use dialect::gate::HISTORY;
 
 /// How long a node waits for another one that migrates.
 const TURN_S: u32 = 600;

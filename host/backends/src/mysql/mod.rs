@@ -15,7 +15,6 @@
 
 mod error;
 mod exchange;
-mod gate;
 mod link;
 mod migrations;
 mod query;
@@ -32,13 +31,14 @@ use std::time::{Duration, Instant};
 
 use mysql_async::prelude::Queryable;
 
-use self::error::{Failure, GONE};
+use self::error::{failure, refusal};
 use self::link::Dialer;
 use self::query::Query;
 use self::replicas::Replicas;
 use self::script::Script;
 use super::pool::{Lease, Pool};
 use super::sql::{Error, Outcome, Row, Step, Value};
+use dialect::failure::{Failure, GONE};
 
 pub use self::error::OpenError;
 pub use self::migrations::{check, migrate};
@@ -201,12 +201,12 @@ impl Mysql {
     /// the pool are dead, and each is found out here rather than by the job.
     async fn acquire(&self, checked: bool) -> Result<Lease<'_, Dialer>, Failure> {
         loop {
-            let mut lease = self.pool.acquire().await?;
+            let mut lease = self.pool.acquire().await.map_err(refusal)?;
             if !checked {
                 return Ok(lease);
             }
             lease.retire();
-            if lease.conn()?.ping().await.is_ok() {
+            if lease.conn().map_err(failure)?.ping().await.is_ok() {
                 lease.keep();
                 return Ok(lease);
             }

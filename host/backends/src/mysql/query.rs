@@ -6,11 +6,11 @@
 
 use mysql_async::Params;
 
-use super::gate::Kind;
 use super::script::Filled;
 use super::settings::Settings;
 use super::value;
 use crate::sql::{Error, Value};
+use dialect::gate::Kind;
 
 /// A statement without effect, ready to be sent.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::MissedTickBehavior;
 
-use super::error::{Failure, OpenError};
+use super::error::{OpenError, refusal};
 use super::exchange;
 use super::link::Dialer;
 use super::query::Query;
@@ -22,6 +22,7 @@ use super::script::Script;
 use super::settings::Settings;
 use crate::pool::{Lease, Pool};
 use crate::sql::{Error, Row, Step, Value};
+use dialect::failure::Failure;
 
 /// How often each replica is looked at while an answer may grow as old as is allowed.
 const LOOKS: u32 = 5;
@@ -143,7 +144,7 @@ impl Replica {
     }
 
     async fn query(&self, query: &Query<'_>, settings: &Settings) -> Result<Vec<Row>, Failure> {
-        let mut lease = self.pool.acquire().await?;
+        let mut lease = self.pool.acquire().await.map_err(refusal)?;
         lease.retire();
         let answer = exchange::query(&mut lease, query, settings).await;
         keep_where_whole(&mut lease, &answer);
@@ -230,7 +231,7 @@ impl Watch {
         };
         let steps = [need(COUNT_UP), need(NUMBER)];
         let script = Script::of(&steps, &self.settings).map_err(Failure::of_request)?;
-        let mut lease = counter.acquire().await?;
+        let mut lease = counter.acquire().await.map_err(refusal)?;
         lease.retire();
         let answer = exchange::transaction(&mut lease, &script, &self.settings).await;
         keep_where_whole(&mut lease, &answer);

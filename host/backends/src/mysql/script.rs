@@ -4,10 +4,10 @@
 //! all of them and one for the COMMIT, rather than one for each, while the rows that it locks are locked. What is
 //! longer than [`TEXT_BYTES`] goes in several texts.
 
-use super::gate::{self, Kind, Statement};
 use super::settings::Settings;
 use super::value;
 use crate::sql::{Error, Step, Value};
+use dialect::gate::{self, Kind, Statement};
 
 /// A text is sent when it has so many bytes.
 const TEXT_BYTES: usize = 256 * 1024;

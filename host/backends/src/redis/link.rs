@@ -11,6 +11,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use keyspace::Script;
 use metrics::{counter, gauge, histogram};
 use redis::cluster_routing::Slot;
 use redis::{Cmd, FromRedisValue, Pipeline, RedisResult};
@@ -18,7 +19,6 @@ use tokio::time::Instant;
 
 use super::fault;
 use super::line::{Dial, Line};
-use super::script::Script;
 use super::settings::{Settings, Topology};
 use super::wire::Wire;
 use crate::Fault;
@@ -79,56 +79,10 @@ impl Link {
         })
     }
 
-    /// The key of a name, under the prefix of the role.
-    pub fn key(&self, name: &str) -> String {
-        format!("{}{name}", self.prefix)
-    }
-
-    /// Which keys may be used together: those of one slot, which is the same for all unless this is a cluster.
-    pub fn group(&self, key: &str) -> Option<Slot> {
-        (self.topology == Topology::Cluster).then(|| Slot::for_key(key))
-    }
-
-    /// The answer to a command that does not block.
-    pub async fn call<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Fault> {
-        self.bounded(self.ask(&self.wires, command)).await
-    }
-
-    /// The answer to a read that may be stale: from a replica where there is one that answers, else from the master.
-    pub async fn read<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Fault> {
-        self.bounded(async {
-            if self.readers.iter().any(Wire::is_ready) {
-                // Half of the time is left for the master.
-                let nearby = tokio::time::timeout(self.response_timeout / 2, self.ask(&self.readers, command));
-                if let Ok(Ok(answer)) = nearby.await {
-                    return Ok(answer);
-                }
-                counter!("mpim_redis_fallbacks_total", "role" => self.role).increment(1);
-            }
-            self.ask(&self.wires, command).await
-        })
-        .await
-    }
-
     /// The answers to several commands that are sent together. In a cluster all keys must be of one
     /// [group](Self::group).
     pub async fn pipeline<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, Fault> {
         let ask = async |mut line: Line| pipeline.query_async(&mut line).await;
-        self.bounded(self.attempt(&self.wires, ask)).await
-    }
-
-    /// The answer of a script; its keys are of one [group](Self::group).
-    pub async fn run<T, K, A>(&self, script: &Script, keys: &[K], args: &[A]) -> Result<T, Fault>
-    where
-        T: FromRedisValue,
-        K: AsRef<[u8]>,
-        A: AsRef<[u8]>,
-    {
-        let ask = async |mut line: Line| match script.by_name(keys, args).query_async(&mut line).await {
-            // A server that was emptied or replaced: nothing was done.
-            Err(error) if fault::is_missing_script(&error) => script.by_text(keys, args).query_async(&mut line).await,
-            answer => answer,
-        };
         self.bounded(self.attempt(&self.wires, ask)).await
     }
 
@@ -245,6 +199,51 @@ impl Link {
 
     fn late(&self, after: Duration) -> Fault {
         Fault::Timeout(format!("{}: no answer within {after:?}", self.place))
+    }
+}
+
+impl keyspace::Link for Link {
+    type Group = Slot;
+
+    fn key(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    fn group(&self, key: &str) -> Option<Slot> {
+        (self.topology == Topology::Cluster).then(|| Slot::for_key(key))
+    }
+
+    async fn call<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Fault> {
+        self.bounded(self.ask(&self.wires, command)).await
+    }
+
+    async fn read<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Fault> {
+        self.bounded(async {
+            if self.readers.iter().any(Wire::is_ready) {
+                // Half of the time is left for the master.
+                let nearby = tokio::time::timeout(self.response_timeout / 2, self.ask(&self.readers, command));
+                if let Ok(Ok(answer)) = nearby.await {
+                    return Ok(answer);
+                }
+                counter!("mpim_redis_fallbacks_total", "role" => self.role).increment(1);
+            }
+            self.ask(&self.wires, command).await
+        })
+        .await
+    }
+
+    async fn run<T, K, A>(&self, script: &Script, keys: &[K], args: &[A]) -> Result<T, Fault>
+    where
+        T: FromRedisValue,
+        K: AsRef<[u8]>,
+        A: AsRef<[u8]>,
+    {
+        let ask = async |mut line: Line| match script.by_name(keys, args).query_async(&mut line).await {
+            // A server that was emptied or replaced: nothing was done.
+            Err(error) if fault::is_missing_script(&error) => script.by_text(keys, args).query_async(&mut line).await,
+            answer => answer,
+        };
+        self.bounded(self.attempt(&self.wires, ask)).await
     }
 }
 

@@ -9,13 +9,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use keyspace::topic::{lane, tag};
+use keyspace::{Link as _, Script};
 use tokio::time::Instant;
 
 use super::link::Link;
 use super::queue::QueueSettings;
-use super::script::Script;
 use super::subscription::{Listen, Subscription};
-use super::topic::{lane, tag};
 use crate::{Entry, Fault, Priority, memory};
 
 /// Queues that are called out.

@@ -7,13 +7,14 @@
 
 use std::sync::Arc;
 
+use keyspace::{Full, TopicSettings};
 use metrics::counter;
 use serde::Deserialize;
 
 use super::link::Link;
 use super::pubsub::PubSub;
 use super::settings::Settings;
-use super::streams::{Full, Streams};
+use super::streams::Streams;
 use crate::{Entry, Fault, Priority, memory};
 
 /// The way of entries through Redis.
@@ -69,23 +70,41 @@ pub struct QueueSettings {
 impl Default for QueueSettings {
     fn default() -> Self {
         let memory = memory::QueueSettings::default();
+        let topics = TopicSettings::default();
         Self {
             server: Settings::default(),
             read: Way::Streams,
             write: vec![Way::Streams],
-            per_topic_max: memory.per_topic_max,
-            groups_max: memory.groups_max,
+            per_topic_max: topics.per_topic_max,
+            groups_max: topics.groups_max,
             payload_bytes_max: memory.payload_bytes_max,
             receive_max: memory.receive_max,
-            receive_bytes_max: 4 * 1024 * 1024,
-            redeliver_after_ms: memory.redeliver_after_ms,
-            retain_ms: memory.retain_ms,
-            group_idle_ms: memory.group_idle_ms,
-            replay_max: 1024,
-            undecodable_max: 100,
-            topic_idle_ms: 24 * 60 * 60 * 1000,
+            receive_bytes_max: topics.receive_bytes_max,
+            redeliver_after_ms: topics.redeliver_after_ms,
+            retain_ms: topics.retain_ms,
+            group_idle_ms: topics.group_idle_ms,
+            replay_max: topics.replay_max,
+            undecodable_max: topics.undecodable_max,
+            topic_idle_ms: topics.topic_idle_ms,
             topics_max: 64,
             bytes_max: memory.bytes_max,
+        }
+    }
+}
+
+impl QueueSettings {
+    /// Those of topics in streams.
+    pub(super) fn of_topics(&self) -> TopicSettings {
+        TopicSettings {
+            per_topic_max: self.per_topic_max,
+            groups_max: self.groups_max,
+            receive_bytes_max: self.receive_bytes_max,
+            redeliver_after_ms: self.redeliver_after_ms,
+            retain_ms: self.retain_ms,
+            group_idle_ms: self.group_idle_ms,
+            replay_max: self.replay_max,
+            undecodable_max: self.undecodable_max,
+            topic_idle_ms: self.topic_idle_ms,
         }
     }
 }

@@ -18,8 +18,8 @@ use tokio::time::Instant;
 
 use super::fault;
 use super::settings::{Settings, place};
-use super::topic::{lane_of, priority};
 use crate::{Fault, memory};
+use keyspace::topic::{lane_of, priority};
 
 /// The pause before the first attempt to connect again; it doubles from there.
 const PAUSE_FIRST: Duration = Duration::from_millis(20);

@@ -8,7 +8,7 @@ use crate::Fault;
 
 /// The answers in the order of the questions, which are asked without waiting for each other. The first failure ends
 /// all.
-pub(super) async fn gather<T, F>(questions: impl IntoIterator<Item = F>) -> Result<Vec<T>, Fault>
+pub async fn gather<T, F>(questions: impl IntoIterator<Item = F>) -> Result<Vec<T>, Fault>
 where
     F: Future<Output = Result<T, Fault>>,
 {

@@ -10,11 +10,8 @@
 
 use std::collections::HashMap;
 
-use serde::Deserialize;
-
-use super::gather::gather;
-use super::{Link, Script, Settings};
-use crate::{Fault, Lease, life_of};
+use crate::gather::gather;
+use crate::{Fault, Lease, Link, Script, life_of};
 
 /// Leases that one script writes, and sets that one script reads: it has the server for itself meanwhile.
 const PER_SCRIPT: usize = 500;
@@ -105,29 +102,10 @@ end
 return redis.call('DEL', KEYS[1])
 ";
 
-/// The bounds of the metadata in Redis.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct MetadataSettings {
-    /// The servers.
-    pub server: Settings,
-    /// Bytes of a name of a set, a member, a lock or an owner; one more is `invalid`.
-    pub name_bytes_max: usize,
-}
-
-impl Default for MetadataSettings {
-    fn default() -> Self {
-        Self {
-            server: Settings::default(),
-            name_bytes_max: 1024,
-        }
-    }
-}
-
 /// Sets of leases, and locks, that all nodes share.
 #[derive(Debug)]
-pub struct Metadata {
-    link: Box<Link>,
+pub struct Metadata<L> {
+    link: L,
     scripts: Box<Scripts>,
     name_bytes_max: usize,
 }
@@ -142,11 +120,12 @@ struct Scripts {
     unlock: Script,
 }
 
-impl Metadata {
-    /// Begins to connect, without waiting for it. Fails if the settings cannot be. Must be called within a runtime.
-    pub fn new(settings: &MetadataSettings) -> Result<Self, Fault> {
-        Ok(Self {
-            link: Box::new(Link::new("metadata", &settings.server)?),
+impl<L: Link> Metadata<L> {
+    /// Over a link. A name of a set, a member, a lock or an owner has at most `name_bytes_max` bytes; one more is
+    /// `Invalid`.
+    pub fn new(link: L, name_bytes_max: usize) -> Self {
+        Self {
+            link,
             scripts: Box::new(Scripts {
                 put: Script::new(PUT),
                 remove: Script::new(REMOVE),
@@ -155,12 +134,12 @@ impl Metadata {
                 lock: Script::new(LOCK),
                 unlock: Script::new(UNLOCK),
             }),
-            name_bytes_max: settings.name_bytes_max,
-        })
+            name_bytes_max,
+        }
     }
 
     /// The way to its servers.
-    pub fn link(&self) -> &Link {
+    pub fn link(&self) -> &L {
         &self.link
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Reading and changing rows is all: one SELECT, INSERT, UPDATE or DELETE (or a WITH before one), no comments, no
 //! variables, no files, no locks by name, no tables of the server itself. The text is read with the rules that the
-//! sessions set (see [`link`](super::link)): a quote ends at the next quote of its kind, doubled ones are part of
+//! sessions set: a quote ends at the next quote of its kind, doubled ones are part of
 //! the text, a backslash is a letter. It finds the `?` outside of quotes, which is where values go.
 //!
 //! This is a fence, not a wall. The privileges of the database's user are the wall: they should be those to read
@@ -11,7 +11,7 @@
 use crate::sql::Error;
 
 /// The table in which the applied migrations are written down; guests may not write it.
-pub(super) const HISTORY: &str = "refinery_schema_history";
+pub const HISTORY: &str = "refinery_schema_history";
 
 /// Databases of the server itself.
 const SERVERS_OWN: [&str; 4] = ["information_schema", "mysql", "performance_schema", "sys"];
@@ -39,7 +39,7 @@ const EFFECTS: [&str; 17] = [
 
 /// Whether a statement may change rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum Kind {
     /// It returns rows and is without effect.
     Read,
     /// It changes rows.
@@ -48,16 +48,17 @@ pub(super) enum Kind {
 
 /// A statement that may be run.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Statement<'a> {
+pub struct Statement<'a> {
     /// The text, without a closing semicolon.
-    pub(super) text: &'a str,
-    pub(super) kind: Kind,
+    pub text: &'a str,
+    /// Whether it may change rows.
+    pub kind: Kind,
     /// Where the `?` are, in bytes.
-    pub(super) places: Vec<usize>,
+    pub places: Vec<usize>,
 }
 
 /// Reads a statement.
-pub(super) fn read(sql: &str) -> Result<Statement<'_>, Error> {
+pub fn read(sql: &str) -> Result<Statement<'_>, Error> {
     let mut reader = Reader {
         sql,
         at: 0,

@@ -18,13 +18,18 @@ impl Script {
         }
     }
 
+    /// Its text.
+    pub fn text(&self) -> &'static str {
+        self.text
+    }
+
     /// Runs it by its name, which the server may not know.
-    pub(super) fn by_name<K: AsRef<[u8]>, A: AsRef<[u8]>>(&self, keys: &[K], args: &[A]) -> Cmd {
+    pub fn by_name<K: AsRef<[u8]>, A: AsRef<[u8]>>(&self, keys: &[K], args: &[A]) -> Cmd {
         command("EVALSHA", &self.hash, keys, args)
     }
 
     /// Runs it by its text, which makes its name known.
-    pub(super) fn by_text<K: AsRef<[u8]>, A: AsRef<[u8]>>(&self, keys: &[K], args: &[A]) -> Cmd {
+    pub fn by_text<K: AsRef<[u8]>, A: AsRef<[u8]>>(&self, keys: &[K], args: &[A]) -> Cmd {
         command("EVAL", self.text, keys, args)
     }
 }

@@ -3,25 +3,24 @@
 //! The keys of a topic share one hash tag, so that a cluster keeps them together. The two lowest bits of an id are the
 //! lane that its entry is in, so that an id alone leads to it.
 
-use super::link::Link;
-use crate::Priority;
+use crate::{Link, Priority};
 
 /// How many lanes a topic has: one a priority.
-pub(super) const LANES: usize = 4;
+pub const LANES: usize = 4;
 /// Which of the keys is the log.
-pub(super) const LOG: usize = 6;
+pub const LOG: usize = 6;
 
 /// What the keys end in, in the order in which the scripts have them.
 const ENDS: [&str; 8] = ["low", "normal", "high", "urgent", "meta", "groups", "log", "dead"];
 
 /// The keys of a topic.
-pub(super) fn keys(link: &Link, topic: &str) -> Vec<String> {
+pub fn keys(link: &impl Link, topic: &str) -> Vec<String> {
     let tag = tag(topic);
     ENDS.iter().map(|end| link.key(&format!("{tag}:{end}"))).collect()
 }
 
 /// The hash tag of a topic: its name, in braces that end where they should.
-pub(super) fn tag(topic: &str) -> String {
+pub fn tag(topic: &str) -> String {
     // A tag without anything in it would be none.
     if topic.is_empty() {
         return "{%}".to_owned();
@@ -31,7 +30,7 @@ pub(super) fn tag(topic: &str) -> String {
 }
 
 /// The lane of a priority, low first.
-pub(super) fn lane(priority: Priority) -> usize {
+pub fn lane(priority: Priority) -> usize {
     match priority {
         Priority::Low => 0,
         Priority::Normal => 1,
@@ -41,12 +40,12 @@ pub(super) fn lane(priority: Priority) -> usize {
 }
 
 /// The lane that an id is in.
-pub(super) fn lane_of(id: u64) -> usize {
+pub fn lane_of(id: u64) -> usize {
     (id % 4) as usize
 }
 
 /// The priority of a lane.
-pub(super) fn priority(lane: usize) -> Priority {
+pub fn priority(lane: usize) -> Priority {
     match lane {
         0 => Priority::Low,
         1 => Priority::Normal,

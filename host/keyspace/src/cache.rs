@@ -4,11 +4,9 @@
 //! pressure throws out, or loses with a restart, was allowed to vanish.
 
 use redis::Cmd;
-use serde::Deserialize;
 
-use super::gather::gather;
-use super::{Link, Script, Settings};
-use crate::{Exchange, Fault, life_of};
+use crate::gather::gather;
+use crate::{Exchange, Fault, Link, Script, life_of};
 
 /// Keys that one command asks for.
 const KEYS_PER_COMMAND: usize = 1_000;
@@ -44,47 +42,28 @@ end
 return 1
 ";
 
-/// The bounds of a cache in Redis.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct CacheSettings {
-    /// The servers.
-    pub server: Settings,
-    /// Bytes of one key with its value; one more is `invalid`.
-    pub entry_bytes_max: usize,
-}
-
-impl Default for CacheSettings {
-    fn default() -> Self {
-        Self {
-            server: Settings::default(),
-            entry_bytes_max: 1024 * 1024,
-        }
-    }
-}
-
 /// A cache that all nodes share.
 #[derive(Debug)]
-pub struct Cache {
-    link: Box<Link>,
+pub struct Cache<L> {
+    link: L,
     increment: Script,
     exchange: Script,
     entry_bytes_max: usize,
 }
 
-impl Cache {
-    /// Begins to connect, without waiting for it. Fails if the settings cannot be. Must be called within a runtime.
-    pub fn new(settings: &CacheSettings) -> Result<Self, Fault> {
-        Ok(Self {
-            link: Box::new(Link::new("cache", &settings.server)?),
+impl<L: Link> Cache<L> {
+    /// Over a link. A key with its value has at most `entry_bytes_max` bytes; one more is `Invalid`.
+    pub fn new(link: L, entry_bytes_max: usize) -> Self {
+        Self {
+            link,
             increment: Script::new(INCREMENT),
             exchange: Script::new(EXCHANGE),
-            entry_bytes_max: settings.entry_bytes_max,
-        })
+            entry_bytes_max,
+        }
     }
 
     /// The way to its servers.
-    pub fn link(&self) -> &Link {
+    pub fn link(&self) -> &L {
         &self.link
     }
 
