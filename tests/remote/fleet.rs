@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::harness::node::Folder;
-use crate::harness::{Manifest, Node};
+use crate::harness::{Manifest, Node, http};
 use servers::mariadb::Mariadb;
 use servers::redis::Redis;
 
@@ -62,9 +62,12 @@ impl Fleet {
         Node::at(url, &self.manifest, folder, &arguments)
     }
 
-    /// A node without functions, that calls those of another.
-    pub(super) fn edge(&self, whole: &Node) -> Node {
-        self.edge_to(&whole.url, &whole.operator_token())
+    /// A node without functions, that calls those of another, which knows of it: what is for everybody goes to the nodes
+    /// that are known.
+    pub(super) async fn edge(&self, whole: &Node) -> Node {
+        let edge = self.edge_to(&whole.url, &whole.operator_token());
+        http::until_metric(whole, "mpim_cluster_nodes", 2.0).await;
+        edge
     }
 
     /// A node without functions, that calls those of a URL.

@@ -51,7 +51,7 @@ async fn clients_try_again_while_the_functions_are_away_and_nothing_accepted_is_
     let fleet = Fleet::new();
     let whole = fleet.whole();
     let url = whole.url.clone();
-    let edge = fleet.edge(&whole);
+    let edge = fleet.edge(&whole).await;
     let (mut ann, mut bob) = (
         Client::register(&edge, "ann").await,
         Client::register(&edge, "bob").await,
@@ -167,7 +167,7 @@ async fn a_node_that_is_not_trusted_any_more_does_not_send_its_clients_away() {
     let fleet = Fleet::new();
     let whole = fleet.whole();
     let (url, token) = (whole.url.clone(), whole.operator_token());
-    let edge = fleet.edge(&whole);
+    let edge = fleet.edge(&whole).await;
     let mut ann = Client::register(&edge, "ann").await;
     let folder = whole.kill();
     let other = ["--operator-token", "another-operator-altogether"];

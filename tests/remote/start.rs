@@ -88,10 +88,7 @@ async fn a_place_without_the_functions_of_the_manifest_is_named() {
     let elsewhere = format!("{}/elsewhere", whole.url);
     let token = whole.operator_token();
     for (url, part) in [
-        (
-            elsewhere.as_str(),
-            "do not fit the manifest of this node: route.renew-routes",
-        ),
+        (elsewhere.as_str(), "do not fit the manifest of this node"),
         ("https://127.0.0.1:1", "TLS is left to a proxy"),
         ("nonsense", "`nonsense` is no place of functions"),
     ] {

@@ -34,8 +34,11 @@ pub enum Unfit {
     /// This node is not their operator.
     #[error("the functions at {0} refuse this node: its token (--remote-token) is not that of their operator")]
     Mistrusted(String),
-    /// They are others than this node's manifest names.
-    #[error("the functions at {url} do not fit the manifest of this node: {name}: {message}")]
+    /// They are others than this node's manifest names, or take its token for a client's.
+    #[error(
+        "the functions at {url} do not fit the manifest of this node, or its token (--remote-token) is a client's: \
+         {name}: {message}"
+    )]
     Refused {
         /// Where they are.
         url: String,
