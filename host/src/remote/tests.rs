@@ -97,17 +97,13 @@ async fn nowhere() -> String {
 #[tokio::test]
 async fn results_and_refusals_come_back_as_they_were_said() {
     assert_eq!(answer(200, r#" {"a":"1"} "#).await, Ok(r#"{"a":"1"}"#.to_owned()));
-    let refused = answer(
-        409,
-        r#"{"code":"client_id_reused","detail":"no","retryable":true,"type":"x"}"#,
-    )
-    .await;
-    let expected = Failure::Refused {
+    let error = EdgeError {
         code: "client_id_reused".to_owned(),
         message: "no".to_owned(),
         retryable: true,
     };
-    assert_eq!(refused, Err(expected));
+    let body = error.problem(error.status()).leak();
+    assert_eq!(answer(409, body).await, Err(Failure::Refused(error)));
 }
 
 #[tokio::test]
