@@ -90,8 +90,8 @@ async fn clients_try_again_while_the_functions_are_away_and_nothing_accepted_is_
     let all: Vec<String> = (0..COUNT).map(|number| number.to_string()).collect();
     assert_eq!(inbox(&mut bob).await, all, "each once, in order");
     // It was never disconnected, and is pushed to again.
-    let last = COUNT - 1;
-    while bob.notified("message").await["cursor"] != (last + 1).to_string() {}
+    let last = COUNT.to_string();
+    while bob.notified("message").await["cursor"] != last.as_str() {}
     let mut carl = Client::register(&whole, "carl").await;
     talks(&mut ann, &mut carl, "again", "1").await;
 }
