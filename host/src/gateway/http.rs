@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use wire::request;
 
 use super::error::{EdgeError, Refused};
+use super::records::By;
 use super::socket::Socket;
 use super::{Gateway, Guard, calls};
 use crate::{admin, openapi};
@@ -68,12 +69,30 @@ async fn call(
     })?;
     request::json_only(text(&headers, header::CONTENT_TYPE))?;
     let params = request::arguments(&body)?;
-    let caller = match bearer(&headers) {
+    let by = by(&gateway, &headers).await?;
+    let called = calls::call(&gateway, &function, &method, params, by).await?;
+    Ok(json(called.text))
+}
+
+/// Who makes a call: the operator, in person or on behalf of somebody, or a client with or without a token.
+///
+/// Whoever else names a caller is refused rather than heard without it: an edge whose token is wrong would otherwise
+/// make calls of nobody, and learn of it from answers that look like those to its clients. The status tells it apart
+/// from arguments that are invalid.
+async fn by(gateway: &Gateway, headers: &HeaderMap) -> Result<By, Refused> {
+    if is_operator(gateway, headers) {
+        return Ok(By::read(headers)?);
+    }
+    if headers.contains_key(request::CALLER) {
+        let message = format!("the header `{}` is for the operator", request::CALLER);
+        let error = EdgeError::permanent("invalid", message);
+        return Err(Refused::with_status(error, StatusCode::FORBIDDEN));
+    }
+    let caller = match bearer(headers) {
         Some(token) => Some(gateway.lifecycle.verify(token).await?.caller()),
         None => None,
     };
-    let called = calls::call(&gateway, &function, &method, params, caller).await?;
-    Ok(json(called.text))
+    Ok(By::Client(caller))
 }
 
 fn json(text: impl Into<Body>) -> Response {
@@ -120,12 +139,13 @@ async fn upgrade(
 }
 
 async fn describe(State(gateway): Shared) -> Response {
-    json(openapi::document(&gateway.dispatch))
+    json(openapi::document(gateway.functions.here()))
 }
 
 async fn functions(State(gateway): Shared, headers: HeaderMap) -> Result<Response, Refused> {
     operator(&gateway, &headers)?;
-    let text = serde_json::to_string(&admin::functions(&gateway.dispatch));
+    let functions = &gateway.functions;
+    let text = serde_json::to_string(&admin::functions(functions.here(), functions.elsewhere()));
     Ok(json(text.map_err(|error| {
         EdgeError::permanent("internal", error.to_string())
     })?))
@@ -137,11 +157,15 @@ async fn metrics(State(gateway): Shared, headers: HeaderMap) -> Result<String, R
 }
 
 fn operator(gateway: &Gateway, headers: &HeaderMap) -> Result<(), EdgeError> {
-    if request::is_secret(bearer(headers).unwrap_or_default(), &gateway.operator_token) {
+    if is_operator(gateway, headers) {
         return Ok(());
     }
     Err(EdgeError::permanent(
         "unauthenticated",
         "this path is for the operator, with the token in DATA/operator.token",
     ))
+}
+
+fn is_operator(gateway: &Gateway, headers: &HeaderMap) -> bool {
+    request::is_secret(bearer(headers).unwrap_or_default(), &gateway.operator_token)
 }
