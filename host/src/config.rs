@@ -392,6 +392,8 @@ pub struct Timer {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FunctionSettings {
+    /// The file of the component alone, where `source` names one that is composed for Spin.
+    pub component: Option<String>,
     /// Interfaces, without their versions, whose methods clients may call. All others are private.
     pub public: Vec<String>,
     /// Sandboxes that are made at the start and kept.
@@ -427,6 +429,7 @@ impl Default for FunctionSettings {
             max_reuse: 10_000,
             idle_timeout_ms: 30_000,
             deadline_ms: 5_000,
+            component: None,
             memory_mib: 16,
             config: std::collections::BTreeMap::new(),
             rates: std::collections::BTreeMap::new(),

@@ -91,7 +91,7 @@ impl Source {
             functions.insert(
                 name,
                 FunctionSource {
-                    component: self.file(component.source)?,
+                    component: self.file(settings.component.clone().unwrap_or(component.source))?,
                     settings,
                 },
             );
@@ -249,6 +249,14 @@ limit = 3
             let error = read(wrong.leak()).expect_err(key).to_string();
             assert!(error.contains(key), "{error}");
         }
+    }
+
+    #[test]
+    fn the_component_alone_is_what_the_host_runs() {
+        let composed = GOOD.replace("source = \"a.wasm\"", "source = \"composed.wasm\"");
+        let composed = composed.replace("public =", "component = \"a.wasm\"\npublic =");
+        let application = read(composed.leak()).expect("valid");
+        assert_eq!(application.functions["a"].component, b"A");
     }
 
     #[test]

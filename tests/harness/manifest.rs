@@ -23,12 +23,12 @@ impl Default for Manifest {
         let mut manifest = Self(text.parse().expect("a TOML table"));
         let functions: Vec<String> = manifest.table("component").keys().cloned().collect();
         for function in functions {
-            let source = manifest.table(&format!("component.{function}"))["source"]
+            let component = manifest.table(&format!("component.{function}.tool.mpim"))["component"]
                 .as_str()
                 .expect("text")
                 .to_owned();
-            let path = root().join(source).display().to_string();
-            manifest = manifest.set(&format!("component.{function}.source"), path);
+            let path = root().join(component).display().to_string();
+            manifest = manifest.set(&format!("component.{function}.tool.mpim.component"), path);
         }
         manifest
             .set("application.tool.mpim.password.memory_kib", 64)

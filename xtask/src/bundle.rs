@@ -12,22 +12,23 @@ pub(crate) fn lay_out(workspace: &Workspace) -> Result<(), Failure> {
     let manifest = text(&workspace.path(MANIFEST))?;
     let mut placed = vec![bundle.join(MANIFEST)];
     write(&bundle.join(MANIFEST), manifest.as_bytes())?;
-    for source in sources(&manifest) {
-        let component = workspace.path(source);
+    for file in components(&manifest) {
+        let component = workspace.path(file);
         let bytes = std::fs::read(&component).map_err(|error| Failure::of(&component, &error))?;
-        let path = bundle.join(source);
+        let path = bundle.join(file);
         write(&path, &bytes)?;
         placed.push(path);
     }
     remove_strays(bundle, &placed)
 }
 
-/// The files that the components of a manifest are read from.
-fn sources(manifest: &str) -> Vec<&str> {
+/// The files of the components of a manifest, each alone: those of `source` are composed for Spin.
+fn components(manifest: &str) -> Vec<&str> {
     manifest
         .lines()
-        .filter_map(|line| line.trim().strip_prefix("source")?.trim_start().strip_prefix('='))
+        .filter_map(|line| line.trim().strip_prefix("component")?.trim_start().strip_prefix('='))
         .filter_map(|value| Some(value.trim().strip_prefix('"')?.split_once('"')?.0))
+        .filter(|file| file.ends_with(".wasm"))
         .collect()
 }
 
@@ -42,12 +43,13 @@ fn remove_strays(folder: PathBuf, placed: &[PathBuf]) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::sources;
+    use super::components;
 
     #[test]
-    fn the_sources_of_all_components_are_found() {
-        let manifest = "[component.login]\nsource = \"target/components/login.wasm\" # built\n\
-                        [component.login.tool.mpim]\nsources = 3\n[component.send]\n  source=\"a.wasm\"\n";
-        assert_eq!(sources(manifest), ["target/components/login.wasm", "a.wasm"]);
+    fn the_components_of_all_functions_are_found_and_no_composed_one() {
+        let manifest = "[[trigger.http]]\ncomponent = \"login\"\n[component.login]\nsource = \"target/spin/login.wasm\"\n\
+                        [component.login.tool.mpim]\ncomponent = \"target/components/login.wasm\" # alone\n\
+                        components = 3\n  component=\"a.wasm\"\n";
+        assert_eq!(components(manifest), ["target/components/login.wasm", "a.wasm"]);
     }
 }

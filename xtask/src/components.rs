@@ -6,8 +6,10 @@ use std::process::Command;
 use crate::workspace::{Failure, Workspace, entries, keep_only, text, write};
 use crate::{cargo, section};
 
-const TARGET: &str = "wasm32-wasip2";
-const PROFILE: &str = "component";
+/// What components are built for.
+pub(crate) const TARGET: &str = "wasm32-wasip2";
+/// How they are built.
+pub(crate) const PROFILE: &str = "component";
 
 /// A package that is built as a component.
 #[derive(Debug)]

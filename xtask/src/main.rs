@@ -9,6 +9,7 @@ mod components;
 mod packages;
 mod section;
 mod soak;
+mod spin;
 mod workspace;
 
 use std::os::unix::process::CommandExt;
@@ -21,6 +22,7 @@ usage: cargo xtask COMMAND
 
   components      build the components into target/components, with the text of their WIT
   bundle          components, and the folder that the binary is built around: target/bundle
+  spin            components, each composed with an edge and the adapters for Spin: target/spin, which spin.toml names
   build           bundle, and the binary: target/release/mpim
   up [ARGS]       build, and start it: mpim up ARGS
   cluster N       build, and start N nodes on a private Redis and MariaDB, on 127.0.0.1:7080 and the ports after it
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
     let done = match command {
         "components" => components(),
         "bundle" => bundle().map(|_| ()),
+        "spin" => compose(),
         "build" => build().map(|_| ()),
         "up" => up(rest),
         "cluster" => run_cluster(rest),
@@ -83,6 +86,12 @@ fn bot() -> Result<(), Failure> {
     bot::build(&Workspace::here()?)
 }
 
+fn compose() -> Result<(), Failure> {
+    let workspace = Workspace::here()?;
+    components::build(&workspace)?;
+    spin::compose(&workspace)
+}
+
 fn bundle() -> Result<Workspace, Failure> {
     let workspace = Workspace::here()?;
     components::build(&workspace)?;
@@ -115,6 +124,7 @@ fn test(arguments: &[String]) -> Result<(), Failure> {
     let workspace = bundle()?;
     components::build_fixtures(&workspace)?;
     bot::build(&workspace)?;
+    spin::compose(&workspace)?;
     let mut all = vec!["test", "--release", "--workspace"];
     all.extend(arguments.iter().map(String::as_str));
     cargo::run(&workspace, &all)

@@ -103,6 +103,29 @@ impl Edge<'_> {
         )
     }
 
+    /// The body of the function that says whom a token stands for, by a method that takes a text and gives an identity.
+    pub fn verify(&self, method: &Method) -> Option<String> {
+        let interface = self.bindings.resolve.interfaces.get(method.interface)?;
+        let function = interface.functions.get(&method.name)?;
+        let [param] = function.params.as_slice() else {
+            return None;
+        };
+        let Type::String = self.bindings.behind(&param.ty) else {
+            return None;
+        };
+        let TypeDefKind::Result(result) = self.bindings.kind(function.result.as_ref()?)? else {
+            return None;
+        };
+        let (path, name) = (self.bindings.interface(method.interface), ident(&method.name));
+        let failure = self.failure(result.err.as_ref()?);
+        Some(format!(
+            "match {path}::{name}(token).await {{\n\
+             Ok(identity) => Ok(::edge::Caller {{ user: identity.user, session: identity.session, \
+             device: identity.device, connection: None }}),\n\
+             Err(error) => Err({failure}),\n}}"
+        ))
+    }
+
     fn is_public(&self, id: InterfaceId) -> bool {
         let name = self.bindings.resolve.id_of(id).unwrap_or_default();
         let name = name.split('@').next().unwrap_or_default();
@@ -113,7 +136,12 @@ impl Edge<'_> {
         let interface = self.bindings.resolve.interfaces.get(method.interface)?;
         let function = interface.functions.get(&method.name)?;
         let mut code = format!("{:?} => {{\n", method.name);
-        code.push_str("let mut members = ::wire::json::Members::of(params, &place)?;\n");
+        let taken = function.params.len() - usize::from(method.takes_caller);
+        let mutable = if taken > 0 { "mut " } else { "" };
+        let _ = writeln!(
+            code,
+            "let {mutable}members = ::wire::json::Members::of(params, &place)?;"
+        );
         let mut given = Vec::new();
         for (index, param) in function.params.iter().enumerate() {
             if index == 0 && method.takes_caller {

@@ -1,7 +1,7 @@
 //! Errors of calls, as the edges of this host say them.
 
 use axum::body::Body;
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use wasmtime::component::Val;
 pub(super) use wire::error::EdgeError;
@@ -30,38 +30,22 @@ pub(super) fn rpc_code(error: &EdgeError) -> i32 {
 
 impl From<Fault> for EdgeError {
     fn from(fault: Fault) -> Self {
-        Self {
-            code: fault.code().to_owned(),
-            message: fault.to_string(),
-            retryable: fault.is_retryable(),
-        }
+        Self::new(fault.code(), fault.to_string(), fault.is_retryable())
     }
 }
 
 /// The answer to an HTTP request that was refused or failed.
-pub(super) struct Refused {
-    error: EdgeError,
-    status: StatusCode,
-}
-
-impl Refused {
-    /// With a status that the code of the error alone does not say.
-    pub(super) fn with_status(error: EdgeError, status: StatusCode) -> Self {
-        Self { error, status }
-    }
-}
+pub(super) struct Refused(EdgeError);
 
 impl<E: Into<EdgeError>> From<E> for Refused {
     fn from(error: E) -> Self {
-        let error = error.into();
-        let status = error.status();
-        Self { error, status }
+        Self(error.into())
     }
 }
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let headers = [(header::CONTENT_TYPE, PROBLEM_TYPE)];
-        (self.status, headers, Body::from(self.error.problem(self.status))).into_response()
+        (self.0.status(), headers, Body::from(self.0.problem())).into_response()
     }
 }

@@ -53,7 +53,7 @@ pub(super) async fn serve(
 }
 
 async fn method_not_allowed() -> Refused {
-    Refused::with_status(EdgeError::method_not_allowed(), StatusCode::METHOD_NOT_ALLOWED)
+    EdgeError::method_not_allowed().into()
 }
 
 async fn call(
@@ -85,8 +85,7 @@ async fn by(gateway: &Gateway, headers: &HeaderMap) -> Result<By, Refused> {
     }
     if headers.contains_key(request::CALLER) {
         let message = format!("the header `{}` is for the operator", request::CALLER);
-        let error = EdgeError::permanent("invalid", message);
-        return Err(Refused::with_status(error, StatusCode::FORBIDDEN));
+        return Err(EdgeError::not_the_operator(message).into());
     }
     let caller = match bearer(headers) {
         Some(token) => Some(gateway.lifecycle.verify(token).await?.caller()),
@@ -114,16 +113,10 @@ async fn upgrade(
     upgrade: Result<WebSocketUpgrade, extract::ws::rejection::WebSocketUpgradeRejection>,
 ) -> Result<Response, Refused> {
     let upgrade = upgrade.map_err(|error| EdgeError::permanent("invalid", error.body_text()))?;
-    let guard = Guard::enter(&gateway).ok_or_else(|| EdgeError {
-        code: "overloaded".to_owned(),
-        message: "the node has no room for another connection".to_owned(),
-        retryable: true,
-    })?;
-    let id = gateway.node.ids.next().map_err(|error| EdgeError {
-        code: "unavailable".to_owned(),
-        message: error.to_string(),
-        retryable: true,
-    })?;
+    let full = || EdgeError::passing("overloaded", "the node has no room for another connection");
+    let guard = Guard::enter(&gateway).ok_or_else(full)?;
+    let id = gateway.node.ids.next();
+    let id = id.map_err(|error| EdgeError::passing("unavailable", error.to_string()))?;
     let identity = match bearer(&headers) {
         Some(token) => Some(gateway.lifecycle.verify(token).await?),
         None => None,

@@ -97,19 +97,14 @@ async fn nowhere() -> String {
 #[tokio::test]
 async fn results_and_refusals_come_back_as_they_were_said() {
     assert_eq!(answer(200, r#" {"a":"1"} "#).await, Ok(r#"{"a":"1"}"#.to_owned()));
-    let error = EdgeError {
-        code: "client_id_reused".to_owned(),
-        message: "no".to_owned(),
-        retryable: true,
-    };
-    let body = error.problem(error.status()).leak();
+    let error = EdgeError::passing("client_id_reused", "no");
+    let body = error.problem().leak();
     assert_eq!(answer(409, body).await, Err(Failure::Refused(error)));
 }
 
 #[tokio::test]
 async fn whoever_is_not_heard_as_the_operator_is_mistrusted() {
-    let error = EdgeError::permanent("invalid", "no");
-    let body: &str = error.problem(StatusCode::FORBIDDEN).leak();
+    let body: &str = EdgeError::not_the_operator("no").problem().leak();
     assert_eq!(answer(403, body).await, Err(Failure::Mistrusted));
     assert_eq!(answer(400, body).await, Err(Failure::Refused(error)));
 }

@@ -14,6 +14,8 @@ pub struct EdgeError {
     pub message: String,
     /// Whether the same call may succeed later.
     pub retryable: bool,
+    /// The status of HTTP, where the code alone does not say it.
+    status: Option<StatusCode>,
 }
 
 /// What a function has to say of an error is cut off here, in bytes.
@@ -37,13 +39,24 @@ struct Problem {
 }
 
 impl EdgeError {
-    /// One that no retry helps against.
-    pub fn permanent(code: &str, message: impl Into<String>) -> Self {
+    /// With a code in snake case and a message for people.
+    pub fn new(code: &str, message: impl Into<String>, retryable: bool) -> Self {
         Self {
             code: code.to_owned(),
             message: message.into(),
-            retryable: false,
+            retryable,
+            status: None,
         }
+    }
+
+    /// One that no retry helps against.
+    pub fn permanent(code: &str, message: impl Into<String>) -> Self {
+        Self::new(code, message, false)
+    }
+
+    /// One that a retry may help against.
+    pub fn passing(code: &str, message: impl Into<String>) -> Self {
+        Self::new(code, message, true)
     }
 
     /// The error that a function answered, bounded in length.
@@ -55,6 +68,7 @@ impl EdgeError {
             code,
             message,
             retryable,
+            status: None,
         }
     }
 
@@ -69,6 +83,15 @@ impl EdgeError {
     /// The method is for logged-in users.
     pub fn unauthenticated() -> Self {
         Self::permanent("unauthenticated", "log in first")
+    }
+
+    /// Somebody else does what only the operator may. Its status is 403, which tells it apart from arguments that are
+    /// invalid.
+    pub fn not_the_operator(message: impl Into<String>) -> Self {
+        Self {
+            status: Some(StatusCode::FORBIDDEN),
+            ..Self::permanent("invalid", message)
+        }
     }
 
     /// The body of a request is larger than may be.
@@ -87,13 +110,20 @@ impl EdgeError {
         Self::permanent("not_found", "no such path")
     }
 
-    /// The path is not for this HTTP method. Its status is 405, which the code alone does not say.
+    /// The path is not for this HTTP method.
     pub fn method_not_allowed() -> Self {
-        Self::permanent("invalid", "this path takes another HTTP method")
+        Self {
+            status: Some(StatusCode::METHOD_NOT_ALLOWED),
+            ..Self::permanent("invalid", "this path takes another HTTP method")
+        }
     }
 
-    /// The status of HTTP that goes with the code.
+    /// The status of HTTP that goes with it.
     pub fn status(&self) -> StatusCode {
+        self.status.unwrap_or_else(|| self.usual_status())
+    }
+
+    fn usual_status(&self) -> StatusCode {
         match self.code.as_str() {
             "unauthenticated" => StatusCode::UNAUTHORIZED,
             "forbidden" | "blocked" => StatusCode::FORBIDDEN,
@@ -108,8 +138,9 @@ impl EdgeError {
         }
     }
 
-    /// The body of an answer with this status.
-    pub fn problem(&self, status: StatusCode) -> String {
+    /// The body of the answer that tells it.
+    pub fn problem(&self) -> String {
+        let status = self.status();
         let problem = Problem {
             code: self.code.clone(),
             detail: self.message.clone(),
@@ -145,12 +176,8 @@ mod tests {
 
     #[test]
     fn a_problem_is_read_as_the_error_that_was_written() {
-        let error = EdgeError {
-            code: "unavailable".to_owned(),
-            message: "not \"now\"".to_owned(),
-            retryable: true,
-        };
-        let problem = error.problem(error.status());
+        let error = EdgeError::passing("unavailable", "not \"now\"");
+        let problem = error.problem();
         assert_eq!(EdgeError::of_problem(problem.as_bytes()), Some(error));
         assert!(problem.contains("\"status\":503") && problem.contains("\"title\":\"Service Unavailable\""));
         assert_eq!(EdgeError::of_problem(b"<html>"), None);

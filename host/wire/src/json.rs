@@ -40,6 +40,12 @@ impl<'a> Place<'a> {
         name: "params",
     };
 
+    /// Where the caller is that an operator names.
+    pub const CALLER: Place<'static> = Place {
+        parent: None,
+        name: "caller",
+    };
+
     /// A place below this one.
     pub fn below(&'a self, name: &'a str) -> Self {
         Self {

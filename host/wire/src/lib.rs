@@ -8,4 +8,4 @@ pub mod json;
 pub mod push;
 pub mod request;
 
-pub use serde_json::Value;
+pub use serde_json::{Value, from_slice as parse};
