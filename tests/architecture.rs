@@ -13,7 +13,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("fault", &[]),
     ("identity", &[]),
     ("docs", &[]),
+    ("places", &[]),
     ("breakers", &["config"]),
+    ("remote", &["breakers", "config", "fault", "places"]),
     ("values", &["fault", "identity"]),
     ("json", &["values"]),
     ("manifest", &["config"]),
@@ -21,7 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("capabilities", &["breakers", "config"]),
     ("store", &["capabilities", "config", "dispatch", "identity"]),
     ("deployments", &["config", "docs"]),
-    ("sandboxes", &["config", "fault", "store"]),
+    ("sandboxes", &["config", "fault", "places", "store"]),
     (
         "dispatch",
         &[
@@ -54,13 +56,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "identity",
             "json",
             "openapi",
+            "remote",
             "telemetry",
             "values",
         ],
     ),
     ("storage", &["config"]),
     ("cluster", &["capabilities", "config", "gateway"]),
-    ("timers", &["cluster", "config", "deployments", "dispatch"]),
+    ("timers", &["cluster", "config", "deployments", "gateway"]),
     (
         "server",
         &[
@@ -74,6 +77,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "engine",
             "gateway",
             "manifest",
+            "remote",
             "telemetry",
         ],
     ),

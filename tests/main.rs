@@ -20,6 +20,7 @@ mod groups;
 mod harness;
 mod hostile;
 mod login;
+mod remote;
 mod replay;
 mod social;
 mod start_up;

@@ -9,6 +9,9 @@ use crate::dispatch::Dispatch;
 pub struct Functions {
     /// In the order of their names.
     pub functions: Vec<FunctionInfo>,
+    /// Where functions run that this node calls elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote: Option<String>,
 }
 
 /// One function.
@@ -50,9 +53,9 @@ pub struct SandboxInfo {
     pub max: u32,
 }
 
-/// The functions as they are now.
-pub fn functions(dispatch: &Dispatch) -> Functions {
-    let functions = dispatch.functions().map(|function| {
+/// The functions as they are now: those that run here, and where others do.
+pub fn functions(dispatch: Option<&Dispatch>, elsewhere: Option<&str>) -> Functions {
+    let functions = dispatch.into_iter().flat_map(Dispatch::functions).map(|function| {
         let counts = function.sandboxes.counts();
         let methods = function.version.methods.iter().map(|method| MethodInfo {
             name: method.name.clone(),
@@ -74,5 +77,6 @@ pub fn functions(dispatch: &Dispatch) -> Functions {
     });
     Functions {
         functions: functions.collect(),
+        remote: elsewhere.map(str::to_owned),
     }
 }

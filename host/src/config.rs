@@ -18,6 +18,8 @@ pub struct Settings {
     pub cluster: ClusterSettings,
     /// Sockets, frames and the lifecycle calls.
     pub gateway: GatewaySettings,
+    /// Calls of functions that run elsewhere.
+    pub remote: RemoteSettings,
     /// Sandboxes of all functions together.
     pub sandboxes: SandboxSettings,
     /// The embedded store.
@@ -227,6 +229,37 @@ impl Default for GatewaySettings {
             write_buffer_bytes: 16 * 1024,
             written_every_ms: 100,
             drain_within_ms: 5_000,
+        }
+    }
+}
+
+/// How a node calls functions that run elsewhere. Where they are is told when the node is started.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RemoteSettings {
+    /// How long a connection may take to be made.
+    #[serde(deserialize_with = "positive")]
+    pub connect_within_ms: u64,
+    /// The longest that a call may take, waiting included. A little more than the functions' own deadlines, whose
+    /// answers say more.
+    #[serde(deserialize_with = "positive")]
+    pub deadline_ms: u64,
+    /// Calls that may be under way at once, each on a connection of its own.
+    pub in_flight_max: usize,
+    /// Calls that may wait for those; one more is `overloaded`.
+    pub waiting_max: usize,
+    /// A connection that was idle for so long is closed.
+    pub idle_timeout_ms: u64,
+}
+
+impl Default for RemoteSettings {
+    fn default() -> Self {
+        Self {
+            connect_within_ms: 1_000,
+            deadline_ms: 6_000,
+            in_flight_max: 256,
+            waiting_max: 4096,
+            idle_timeout_ms: 30_000,
         }
     }
 }

@@ -8,7 +8,8 @@
 //! ```text
 //! server → timers → cluster → gateway, admin, openapi → dispatch → deployments, sandboxes → engine, store
 //!                                    dispatch → capabilities → breakers, backends
-//! config, telemetry, fault, identity, json, values: leaves that anyone may use
+//!                             gateway → remote → breakers
+//! config, telemetry, fault, identity, json, places, values: leaves that anyone may use
 //! ```
 //!
 //! - `json` is the only module that turns WIT types into JSON and back.
@@ -31,6 +32,8 @@ pub mod identity;
 pub mod json;
 pub mod manifest;
 pub mod openapi;
+pub mod places;
+pub mod remote;
 pub mod sandboxes;
 pub mod server;
 pub mod storage;

@@ -13,6 +13,11 @@ use cli::{Cli, Command};
 
 fn main() -> ExitCode {
     let command = Cli::parse().command;
+    if let Command::Up(up) = &command
+        && let Err(usage) = up.check()
+    {
+        usage.exit();
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),
@@ -50,6 +55,8 @@ async fn up_until_interrupted(up: cli::Up) -> anyhow::Result<()> {
     telemetry::start();
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     let server = Server::start(Options {
+        remote: up.elsewhere(),
+        operator_token: up.operator_token,
         listen: up.listen,
         data: up.data.clone(),
         node: up.node,

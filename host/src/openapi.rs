@@ -8,11 +8,18 @@ use crate::deployments::{Interface, Method};
 use crate::dispatch::Dispatch;
 use crate::json::snake;
 
-/// The description as JSON text.
-pub fn document(dispatch: &Dispatch) -> String {
+const HERE: &str = "Every public method of every function. The same methods are called over the WebSocket at /ws with \
+    JSON-RPC 2.0, as FUNCTION.METHOD and with the same JSON.";
+
+/// A node knows the types of functions that it runs, and of no others.
+const ELSEWHERE: &str = "The functions of this node run elsewhere, and are described where they run. They are called \
+    here all the same: by POST /v1/FUNCTION/METHOD, and over the WebSocket at /ws with JSON-RPC 2.0, as FUNCTION.METHOD.";
+
+/// The description as JSON text, of functions that run here; none: they run elsewhere.
+pub fn document(dispatch: Option<&Dispatch>) -> String {
     let mut document = Document::default();
     let mut tags = Vec::new();
-    for function in dispatch.functions() {
+    for function in dispatch.into_iter().flat_map(Dispatch::functions) {
         for interface in &function.version.interfaces {
             let methods = function
                 .version
@@ -31,8 +38,7 @@ pub fn document(dispatch: &Dispatch) -> String {
         "info": {
             "title": "mpim",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Every public method of every function. The same methods are called over the WebSocket \
-                at /ws with JSON-RPC 2.0, as FUNCTION.METHOD and with the same JSON.",
+            "description": if dispatch.is_some() { HERE } else { ELSEWHERE },
         },
         "tags": tags,
         "paths": document.paths,

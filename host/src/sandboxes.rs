@@ -3,16 +3,17 @@
 //! A sandbox serves one call at a time. One that trapped, ran out of time or was given up is thrown
 //! away, since its memory is in an unknown state: that costs the next call a fresh one and nobody else anything.
 
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 use wasmtime::Store;
 use wasmtime::component::{ComponentExportIndex, Func, InstancePre};
 
 use crate::config::{FunctionSettings, ms};
 use crate::fault::Fault;
+use crate::places::Places;
 use crate::store::{Blueprint, State};
 
 /// The pool of one version of a function.
@@ -24,8 +25,7 @@ pub struct Sandboxes {
     settings: FunctionSettings,
     /// The most recently used is last, and is taken first: its memory is warm.
     idle: Mutex<Vec<Idle>>,
-    places: Arc<Semaphore>,
-    waiting: AtomicUsize,
+    places: Places,
     made: AtomicU32,
     created: metrics::Counter,
 }
@@ -81,9 +81,10 @@ impl Sandboxes {
         exports: Vec<ComponentExportIndex>,
         settings: FunctionSettings,
     ) -> Self {
-        let places = Arc::new(Semaphore::new(
-            usize::try_from(settings.max_sandboxes.max(1)).unwrap_or(1),
-        ));
+        let places = Places::new(
+            usize::try_from(settings.max_sandboxes).unwrap_or(1),
+            settings.waiting_max,
+        );
         let created = metrics::counter!("mpim_sandboxes_created_total", "function" => function.to_string());
         Self {
             function,
@@ -93,7 +94,6 @@ impl Sandboxes {
             settings,
             idle: Mutex::default(),
             places,
-            waiting: AtomicUsize::new(0),
             made: AtomicU32::new(0),
             created,
         }
@@ -165,15 +165,8 @@ impl Sandboxes {
     }
 
     async fn place(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, Fault> {
-        if let Ok(place) = self.places.clone().try_acquire_owned() {
-            return Ok(place);
-        }
-        let overloaded = || Fault::Overloaded(format!("every sandbox of {} is busy", self.function));
-        let _waiting = Waiting::enter(&self.waiting, self.settings.waiting_max).ok_or_else(overloaded)?;
-        match timeout_at(deadline, self.places.clone().acquire_owned()).await {
-            Ok(Ok(place)) => Ok(place),
-            _ => Err(overloaded()),
-        }
+        let place = self.places.take(deadline).await;
+        place.ok_or_else(|| Fault::Overloaded(format!("every sandbox of {} is busy", self.function)))
     }
 
     async fn instantiate(&self) -> wasmtime::Result<Sandbox> {
@@ -210,22 +203,5 @@ impl Sandboxes {
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Idle>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A place among those that wait; given back when dropped, also when the call is given up.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn enter(count: &'a AtomicUsize, max: usize) -> Option<Self> {
-        let before = count.fetch_add(1, Ordering::Relaxed);
-        let place = Self(count);
-        (before < max).then_some(place)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! The only place that knows how the parts are put together.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,8 +18,9 @@ use crate::cluster::Member;
 use crate::config::{Settings, ms};
 use crate::dispatch::Dispatch;
 use crate::engine::{Engine, create_private, hex};
-use crate::gateway::Gateway;
-use crate::manifest::{Application, Source};
+use crate::gateway::{Functions, Gateway};
+use crate::manifest::{Application, FunctionSource, Source};
+use crate::remote::Remote;
 use crate::storage::{self, Storage};
 use crate::timers::{self, Timers};
 use crate::{gateway, telemetry};
@@ -35,6 +37,19 @@ pub struct Options {
     pub node: Option<String>,
     /// The application.
     pub application: Chosen,
+    /// Where its functions run, when that is not here.
+    pub remote: Option<Elsewhere>,
+    /// The operator's token, in place of the one that is kept in the folder.
+    pub operator_token: Option<String>,
+}
+
+/// Functions that run elsewhere.
+#[derive(Debug)]
+pub struct Elsewhere {
+    /// Where.
+    pub url: String,
+    /// The token of their operator; none: it is that of this node's.
+    pub token: Option<String>,
 }
 
 /// An application, and the servers that were named beside its manifest.
@@ -91,19 +106,25 @@ impl Server {
         settings.cluster.node = options.node.or(settings.cluster.node);
         let lock = claim(&options.data)?;
         let identity = identity(&options.data)?;
-        let operator_token = operator_token(&options.data)?;
+        let operator_token = operator_token(&options.data, options.operator_token)?;
+        let remote = match options.remote {
+            Some(elsewhere) => Some(remote(elsewhere, &operator_token, &settings)?),
+            None => None,
+        };
         let node = Arc::new(node(&options.data, &identity, &settings).await?);
-        let engine = Engine::new(&settings.sandboxes, Some(options.data.join("cache")))
-            .map_err(anyhow::Error::from)
-            .context("the WebAssembly engine cannot be made")?;
         // Bound before the functions are loaded: a port that is taken is told at once.
         let listener = TcpListener::bind(options.listen)
             .await
             .with_context(|| format!("cannot listen on {}", options.listen))?;
         let address = listener.local_addr()?;
-        let dispatch = Dispatch::load(functions, &settings, &Arc::new(engine), &node).await?;
-        let timers = timers::methods(&settings.timer, &dispatch)?;
-        let (gateway, drain) = Gateway::new(node.clone(), dispatch.clone(), settings.gateway, operator_token)?;
+        let functions = match remote {
+            Some(remote) => Functions::There(Box::new(remote)),
+            None => Functions::Here(load(functions, &options.data, &settings, &node).await?),
+        };
+        let functions = Arc::new(functions);
+        timers::check(&settings.timer, &functions)?;
+        let (gateway, drain) = Gateway::new(node.clone(), functions.clone(), settings.gateway, operator_token)?;
+        gateway.probe().await?;
         let resync_spread = ms(settings.cluster.resync_spread_ms);
         let (member, mut worker) = Member::join(node.clone(), identity, settings.cluster).await?;
         let member = Arc::new(member);
@@ -125,12 +146,14 @@ impl Server {
         let (shared, living) = (gateway.clone(), member.clone());
         tasks.spawn(async move { living.live(&shared).await });
         tasks.spawn(async move { worker.keep().await });
-        let timers = Timers::new(timers, dispatch.clone(), member.clone());
+        let timers = Timers::new(&settings.timer, functions.clone(), member.clone());
         timers.run(&mut tasks);
         tasks.spawn(async move {
             loop {
                 tokio::time::sleep(UPKEEP_EVERY).await;
-                dispatch.reap();
+                if let Some(dispatch) = functions.here() {
+                    dispatch.reap();
+                }
                 node.measure();
                 telemetry::upkeep();
             }
@@ -195,9 +218,50 @@ pub async fn migrate_only(data: &Path, application: Chosen) -> anyhow::Result<()
     storage::migrate(data, &settings).await
 }
 
+/// Loads the functions of an application, to run here.
+async fn load(
+    functions: BTreeMap<String, FunctionSource>,
+    data: &Path,
+    settings: &Settings,
+    node: &Arc<Node>,
+) -> anyhow::Result<Arc<Dispatch>> {
+    let engine = Engine::new(&settings.sandboxes, Some(data.join("cache")))
+        .map_err(anyhow::Error::from)
+        .context("the WebAssembly engine cannot be made")?;
+    Ok(Dispatch::load(functions, settings, &Arc::new(engine), node).await?)
+}
+
+/// The way to functions elsewhere. What they have for clients of this node comes through the servers that both share.
+fn remote(elsewhere: Elsewhere, operator_token: &str, settings: &Settings) -> anyhow::Result<Remote> {
+    let Settings { mysql, redis, .. } = settings;
+    anyhow::ensure!(
+        mysql.is_some() && redis.metadata.is_some() && redis.queue.is_some(),
+        "functions that run elsewhere reach this node through servers that they share with it: name them with --mysql \
+         and --redis"
+    );
+    let remote = Remote::new(
+        &elsewhere.url,
+        elsewhere.token.as_deref().unwrap_or(operator_token),
+        settings.remote.clone(),
+        settings.breaker.clone(),
+        settings.gateway.answer_max_bytes,
+    );
+    Ok(remote?)
+}
+
+/// The least length of a token that was chosen by somebody.
+const TOKEN_LETTERS: usize = 16;
+
 /// The token of the operator.
-fn operator_token(data: &Path) -> anyhow::Result<String> {
-    kept_secret(&data.join("operator.token"), 32)
+fn operator_token(data: &Path, given: Option<String>) -> anyhow::Result<String> {
+    let Some(token) = given else {
+        return kept_secret(&data.join("operator.token"), 32);
+    };
+    anyhow::ensure!(
+        token.len() >= TOKEN_LETTERS && token.bytes().all(|byte| byte.is_ascii_graphic()),
+        "the operator's token must have at least {TOKEN_LETTERS} characters, all of them visible ASCII"
+    );
+    Ok(token)
 }
 
 /// What tells this data folder from every other.

@@ -9,9 +9,9 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use crate::cluster::Member;
-use crate::config::{Timer, ms};
-use crate::deployments::{LoadError, Method};
-use crate::dispatch::Dispatch;
+use crate::config::{MethodName, Timer, ms};
+use crate::deployments::LoadError;
+use crate::gateway::Functions;
 
 /// How long a node that stops waits for the last call of a timer.
 const LAST_CALL: Duration = Duration::from_secs(2);
@@ -19,34 +19,23 @@ const LAST_CALL: Duration = Duration::from_secs(2);
 /// The timers of an application on this node.
 #[derive(Clone)]
 pub struct Timers {
-    timers: Arc<[(Arc<Method>, Duration)]>,
-    dispatch: Arc<Dispatch>,
+    timers: Arc<[(MethodName, Duration)]>,
+    functions: Arc<Functions>,
     member: Arc<Member>,
 }
 
-/// The methods that timers call, and how often.
-pub fn methods(timers: &[Timer], dispatch: &Dispatch) -> Result<Vec<(Arc<Method>, Duration)>, LoadError> {
-    timers.iter().map(|timer| method(timer, dispatch)).collect()
-}
-
-fn method(timer: &Timer, dispatch: &Dispatch) -> Result<(Arc<Method>, Duration), LoadError> {
-    let method = dispatch.named(&timer.call, "a timer")?;
-    if method.parameters.is_empty() {
-        return Ok((method, ms(timer.every_ms)));
-    }
-    Err(LoadError::MethodMismatch {
-        name: method.full_name(),
-        purpose: "a timer",
-        reason: "it must take no parameters".to_owned(),
-    })
+/// Checks that what timers call is there, and takes no parameters.
+pub fn check(timers: &[Timer], functions: &Functions) -> Result<(), LoadError> {
+    timers.iter().try_for_each(|timer| functions.check_timer(&timer.call))
 }
 
 impl Timers {
     /// Timers that do not run yet.
-    pub fn new(methods: Vec<(Arc<Method>, Duration)>, dispatch: Arc<Dispatch>, member: Arc<Member>) -> Self {
+    pub fn new(timers: &[Timer], functions: Arc<Functions>, member: Arc<Member>) -> Self {
+        let timers = timers.iter().map(|timer| (timer.call.clone(), ms(timer.every_ms)));
         Self {
-            timers: methods.into(),
-            dispatch,
+            timers: timers.collect(),
+            functions,
             member,
         }
     }
@@ -71,19 +60,16 @@ impl Timers {
                 .await
                 .is_err()
             {
-                tracing::warn!(method = method.full_name(), "a timer's last call did not end in time");
+                tracing::warn!(%method, "a timer's last call did not end in time");
             }
         }
     }
 
-    async fn call(&self, method: &Arc<Method>, every: Duration) {
-        let name = method.full_name();
-        if !self.member.runs_timer(&name, every).await {
-            return;
-        }
-        match self.dispatch.system(method, Vec::new()).await {
-            Ok(Ok(_)) => {}
-            failed => tracing::warn!(method = name, ?failed, "a timer's call failed"),
+    /// A node whose call fails gives its turn away: where functions run elsewhere, others may reach them.
+    async fn call(&self, method: &MethodName, every: Duration) {
+        let name = method.to_string();
+        if self.member.runs_timer(&name, every).await && !self.functions.tick(method).await {
+            self.member.passes_timer(&name).await;
         }
     }
 }

@@ -68,13 +68,26 @@ pub async fn get(node: &Node, path: &str, token: Option<&str>) -> Response {
 
 /// Sends a request on a connection of its own.
 pub async fn request(node: &Node, method: &str, path: &str, body: impl Into<Bytes>, token: Option<&str>) -> Response {
+    let bearer = token.map(|token| format!("Bearer {token}"));
+    let headers: Vec<_> = bearer.iter().map(|bearer| ("authorization", bearer.as_str())).collect();
+    request_with(node, method, path, body, &headers).await
+}
+
+/// As [`request`], with headers.
+pub async fn request_with(
+    node: &Node,
+    method: &str,
+    path: &str,
+    body: impl Into<Bytes>,
+    headers: &[(&str, &str)],
+) -> Response {
     let address = node.url.strip_prefix("http://").expect("an http address");
     let mut request = Request::builder().method(method).uri(path).header("host", address);
     if method == "POST" {
         request = request.header("content-type", "application/json");
     }
-    if let Some(token) = token {
-        request = request.header("authorization", format!("Bearer {token}"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
     }
     let request = request.body(Full::new(body.into())).expect("a request");
     within("an HTTP request", async {

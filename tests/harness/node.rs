@@ -89,6 +89,12 @@ impl Node {
         Self::run(mpim(), manifest, folder, arguments)
     }
 
+    /// Starts an application where another node has listened before.
+    pub fn at(url: &str, manifest: &Manifest, folder: Arc<Folder>, arguments: &[&str]) -> Self {
+        let address = url.strip_prefix("http://").expect("an http address");
+        Self::with_arguments(manifest, folder, &[&["--listen", address], arguments].concat())
+    }
+
     /// Starts an application whose files cannot grow beyond so many KiB, as on a disk that is full: a write that
     /// goes further fails.
     pub fn with_files_of_at_most(manifest: &Manifest, kib: u32, folder: Arc<Folder>) -> Self {
@@ -105,9 +111,10 @@ impl Node {
         let file = folder.path().join("spin.toml");
         std::fs::write(&file, manifest.text()).expect("the manifest is written");
         share_compiled(folder.path());
-        command
-            .args(["up", "--listen", "127.0.0.1:0", "--data"])
-            .arg(folder.path().join("data"));
+        command.arg("up").arg("--data").arg(folder.path().join("data"));
+        if !arguments.contains(&"--listen") {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
         command
             .arg("--app")
             .arg(&file)

@@ -15,7 +15,7 @@ const VERSION_CHARS: usize = 12;
 
 /// Lists the functions of a server: their methods, what they import, and their sandboxes.
 ///
-/// The operator's token is read from the data folder of the server.
+/// The operator's token is read from the data folder of the server, unless it is given.
 #[derive(Debug, Args)]
 #[command(after_help = concat!(
     "Examples:\n",
@@ -33,13 +33,25 @@ pub(crate) struct Functions {
     /// The data folder of the server.
     #[arg(long, default_value = super::DEFAULT_DATA)]
     data: PathBuf,
+    /// The token of the operator, where the server was given one.
+    #[arg(long, value_name = "TOKEN", env = "MPIM_OPERATOR_TOKEN", hide_env_values = true)]
+    operator_token: Option<String>,
+}
+
+impl Functions {
+    fn token(&self) -> Result<String, Failure> {
+        if let Some(token) = &self.operator_token {
+            return Ok(token.clone());
+        }
+        let path = self.data.join("operator.token");
+        std::fs::read_to_string(&path)
+            .map_err(|error| Failure::other(format!("cannot read the operator's token {}: {error}", path.display())))
+    }
 }
 
 /// Asks and prints.
 pub(crate) async fn run(functions: Functions) -> Result<(), Failure> {
-    let path = functions.data.join("operator.token");
-    let token = std::fs::read_to_string(&path)
-        .map_err(|error| Failure::other(format!("cannot read the operator's token {}: {error}", path.display())))?;
+    let token = functions.token()?;
     let what = "the list of functions";
     let answer = http::ask(
         &functions.url,
@@ -61,6 +73,7 @@ pub(crate) async fn run(functions: Functions) -> Result<(), Failure> {
 #[derive(Debug, Deserialize)]
 struct Listing {
     functions: Vec<Function>,
+    remote: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -94,6 +107,9 @@ impl Listing {
             // Writing to a string cannot fail.
             let _ = function.write(&mut out);
         }
+        if let Some(url) = &self.remote {
+            let _ = writeln!(out, "the functions run elsewhere, at {url}");
+        }
         out
     }
 }
@@ -126,6 +142,16 @@ impl Function {
 #[cfg(test)]
 mod tests {
     use super::Listing;
+
+    #[test]
+    fn functions_that_run_elsewhere_are_told_by_their_place() -> Result<(), serde_json::Error> {
+        let listing: Listing = serde_json::from_str(r#"{"functions":[],"remote":"http://10.0.0.7:3000"}"#)?;
+        assert_eq!(
+            listing.table(),
+            "the functions run elsewhere, at http://10.0.0.7:3000\n"
+        );
+        Ok(())
+    }
 
     #[test]
     fn the_table_tells_who_may_call_a_method() -> Result<(), serde_json::Error> {

@@ -7,7 +7,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use mpim::server::Elsewhere;
 
 /// The last lines of every help text. A macro, because `concat!` takes literals only.
 macro_rules! exit_codes {
@@ -71,12 +73,18 @@ pub(crate) enum ClientCommand {
 ///
 /// Without a manifest the bundled application runs on embedded storage in the data folder. The first interrupt ends
 /// the server in order: it takes no new calls, and finishes those that it has.
+///
+/// With `--functions none --remote URL` it holds the connections of clients, and the functions run elsewhere: on another
+/// server, or on Spin. It calls them over HTTP as their operator, and they reach its clients through the Redis that both
+/// share.
 #[derive(Debug, Args)]
 #[command(after_help = concat!(
     "Examples:\n",
     "  mpim up\n",
     "  mpim up --listen 0.0.0.0:7080 --data /var/lib/mpim --app spin.toml\n",
-    "  mpim up --mysql mysql://mpim@db.example/mpim --redis redis://cache.example\n\n",
+    "  mpim up --mysql mysql://mpim@db.example/mpim --redis redis://cache.example\n",
+    "  MPIM_REMOTE_TOKEN=... mpim up --functions none --remote http://functions.example:3000 \\\n",
+    "    --mysql mysql://mpim@db.example/mpim --redis redis://cache.example\n\n",
     exit_codes!()
 ))]
 pub(crate) struct Up {
@@ -89,8 +97,50 @@ pub(crate) struct Up {
     /// The name of this node, unique in its cluster; one made at the first start when absent.
     #[arg(long, value_name = "NAME")]
     pub(crate) node: Option<String>,
+    /// Which functions of the manifest run here.
+    #[arg(long, value_name = "WHICH", default_value = "all", requires_if("none", "remote"))]
+    functions: Which,
+    /// Where the functions run, when that is not here: http://HOST:PORT.
+    #[arg(long, value_name = "URL")]
+    remote: Option<String>,
+    /// The token of the operator there; the one of this server when absent.
+    #[arg(long, value_name = "TOKEN", env = "MPIM_REMOTE_TOKEN", hide_env_values = true)]
+    remote_token: Option<String>,
+    /// The token of the operator of this server; one made at the first start, in DATA/operator.token, when absent.
+    #[arg(long, value_name = "TOKEN", env = "MPIM_OPERATOR_TOKEN", hide_env_values = true)]
+    pub(crate) operator_token: Option<String>,
     #[command(flatten)]
     pub(crate) storage: Storage,
+}
+
+/// Some functions of a manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Which {
+    /// All of them.
+    All,
+    /// None: they run elsewhere.
+    None,
+}
+
+impl Up {
+    /// What the rules of single arguments do not say: functions that run here are nowhere else.
+    pub(crate) fn check(&self) -> Result<(), clap::Error> {
+        if self.functions == Which::None || self.remote.is_none() {
+            return Ok(());
+        }
+        Err(Cli::command().error(
+            ErrorKind::ArgumentConflict,
+            "--remote is for functions that do not run here: say so with --functions none",
+        ))
+    }
+
+    /// Where the functions run, when that is not here.
+    pub(crate) fn elsewhere(&self) -> Option<Elsewhere> {
+        self.remote.clone().map(|url| Elsewhere {
+            url,
+            token: self.remote_token.clone(),
+        })
+    }
 }
 
 /// Where the server keeps what it has.
@@ -221,6 +271,28 @@ mod tests {
             return Err(clap::Error::new(clap::error::ErrorKind::InvalidSubcommand));
         };
         assert_eq!((up.listen.port(), up.storage.app), (7080, None));
+        Ok(())
+    }
+
+    #[test]
+    fn functions_run_here_or_elsewhere_and_not_both() -> Result<(), clap::Error> {
+        let up = |arguments: &[&str]| {
+            let Command::Up(up) = Cli::try_parse_from([&["mpim", "up"], arguments].concat())?.command else {
+                return Err(clap::Error::new(clap::error::ErrorKind::InvalidSubcommand));
+            };
+            up.check().map(|()| up.elsewhere())
+        };
+        assert!(up(&[])?.is_none());
+        let remote = ["--remote", "http://127.0.0.1:1", "--remote-token", "secret"];
+        let there = up(&[&["--functions", "none"], &remote[..]].concat())?;
+        let there = there.map(|there| (there.url, there.token));
+        assert_eq!(
+            there,
+            Some(("http://127.0.0.1:1".to_owned(), Some("secret".to_owned())))
+        );
+        for wrong in [&["--functions", "none"][..], &remote[..], &["--functions", "some"]] {
+            assert_eq!(up(wrong).err().map(|error| error.exit_code()), Some(2), "{wrong:?}");
+        }
         Ok(())
     }
 

@@ -223,8 +223,11 @@ impl Member {
 
     /// Whether it is this node that does what one node at a time has to do, for so long.
     async fn takes_turn(&self, work: &str, ttl_ms: u64) -> Result<bool, Fault> {
-        let lock = format!("/cluster/turn/{work}");
-        let taken = self.node.metadata.lock(lock, self.identity.clone(), ttl_ms).await?;
+        let taken = self
+            .node
+            .metadata
+            .lock(turn(work), self.identity.clone(), ttl_ms)
+            .await?;
         Ok(taken.is_some())
     }
 
@@ -242,6 +245,13 @@ impl Member {
         }
     }
 
+    /// Leaves a timer's next turn to whichever node asks first.
+    pub async fn passes_timer(&self, timer: &str) {
+        if let Err(error) = self.node.metadata.unlock(&turn(timer), &self.identity).await {
+            tracing::debug!(%error, timer, "the turn of a timer ends by itself");
+        }
+    }
+
     /// Leaves: others need not wait for the lease to end.
     pub async fn leave(&self) {
         let name = &self.node.name;
@@ -254,4 +264,9 @@ impl Member {
             tracing::debug!(%error, "the lease of this node ends by itself");
         }
     }
+}
+
+/// What whoever does what one node at a time has to do holds.
+fn turn(work: &str) -> String {
+    format!("/cluster/turn/{work}")
 }

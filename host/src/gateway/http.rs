@@ -15,8 +15,10 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 
 use super::error::EdgeError;
+use super::records::By;
 use super::socket::Socket;
 use super::{Gateway, Guard, calls};
+use crate::remote::ON_BEHALF;
 use crate::{admin, openapi};
 
 type Shared = State<Arc<Gateway>>;
@@ -73,12 +75,32 @@ async fn call(
             serde_json::from_slice(bytes).map_err(|error| EdgeError::permanent("parse_error", error.to_string()))?
         }
     };
-    let caller = match bearer(&headers) {
+    let by = match by(&gateway, &headers).await? {
+        Ok(by) => by,
+        Err(refusal) => return Ok(refusal),
+    };
+    let called = calls::call(&gateway, &function, &method, params, by).await?;
+    Ok(json(called.text))
+}
+
+/// Who makes a call: the operator, in person or on behalf of somebody, or a client with or without a token.
+///
+/// Whoever else names a caller is refused rather than heard without it: an edge whose token is wrong would otherwise
+/// make calls of nobody, and learn of it from answers that look like those to its clients. The status tells it apart
+/// from arguments that are invalid.
+async fn by(gateway: &Gateway, headers: &HeaderMap) -> Result<Result<By, Response>, EdgeError> {
+    if is_operator(gateway, headers) {
+        return By::read(headers).map(Ok);
+    }
+    if headers.contains_key(ON_BEHALF) {
+        let refusal = EdgeError::permanent("invalid", format!("the header `{ON_BEHALF}` is for the operator"));
+        return Ok(Err(refusal.with_status(StatusCode::FORBIDDEN)));
+    }
+    let caller = match bearer(headers) {
         Some(token) => Some(gateway.lifecycle.verify(token).await?.caller()),
         None => None,
     };
-    let called = calls::call(&gateway, &function, &method, params, caller).await?;
-    Ok(json(called.text))
+    Ok(Ok(By::Client(caller)))
 }
 
 fn json(text: impl Into<Body>) -> Response {
@@ -142,12 +164,13 @@ async fn upgrade(
 }
 
 async fn describe(State(gateway): Shared) -> Response {
-    json(openapi::document(&gateway.dispatch))
+    json(openapi::document(gateway.functions.here()))
 }
 
 async fn functions(State(gateway): Shared, headers: HeaderMap) -> Result<Response, EdgeError> {
     operator(&gateway, &headers)?;
-    let text = serde_json::to_string(&admin::functions(&gateway.dispatch));
+    let functions = &gateway.functions;
+    let text = serde_json::to_string(&admin::functions(functions.here(), functions.elsewhere()));
     Ok(json(text.map_err(|error| {
         EdgeError::permanent("internal", error.to_string())
     })?))
@@ -158,21 +181,23 @@ async fn metrics(State(gateway): Shared, headers: HeaderMap) -> Result<String, E
     Ok(crate::telemetry::prometheus())
 }
 
-/// Compares in constant time: the length of a token is no secret, its content is.
 fn operator(gateway: &Gateway, headers: &HeaderMap) -> Result<(), EdgeError> {
-    let (given, expected) = (
-        bearer(headers).unwrap_or_default().as_bytes(),
-        gateway.operator_token.as_bytes(),
-    );
-    let differences = given
-        .iter()
-        .zip(expected)
-        .fold(0, |all, (one, other)| all | (one ^ other));
-    if given.len() == expected.len() && differences == 0 {
+    if is_operator(gateway, headers) {
         return Ok(());
     }
     Err(EdgeError::permanent(
         "unauthenticated",
         "this path is for the operator, with the token in DATA/operator.token",
     ))
+}
+
+/// Compares in constant time: the length of a token is no secret, its content is.
+fn is_operator(gateway: &Gateway, headers: &HeaderMap) -> bool {
+    let Some(given) = bearer(headers) else { return false };
+    let (given, expected) = (given.as_bytes(), gateway.operator_token.as_bytes());
+    let differences = given
+        .iter()
+        .zip(expected)
+        .fold(0, |all, (one, other)| all | (one ^ other));
+    given.len() == expected.len() && differences == 0
 }

@@ -4,27 +4,26 @@
 
 use std::sync::Arc;
 
-use wasmtime::component::{Type, Val};
+use wasmtime::component::Type;
 
 use super::calls;
 use super::error::EdgeError;
+use super::functions::{Answer, Argument, Arguments, Functions, Unfit};
 use crate::config::{GatewaySettings, MethodName};
 use crate::deployments::{LoadError, Method};
-use crate::dispatch::Dispatch;
 use crate::identity::{Connection, Identity};
-use crate::values::{self, ToRecord};
 
-/// The methods that the manifest names, found and checked.
+/// The methods that the manifest names, found and checked where they run here.
 pub(super) struct Lifecycle {
-    dispatch: Arc<Dispatch>,
-    verify: Option<Arc<Method>>,
+    functions: Arc<Functions>,
+    verify: Option<MethodName>,
     login: Option<MethodName>,
-    opened: Vec<Arc<Method>>,
-    closed: Vec<Arc<Method>>,
-    renewed: Vec<Arc<Method>>,
-    topics: Option<Arc<Method>>,
-    written: Option<Arc<Method>>,
-    sweep: Option<Arc<Method>>,
+    opened: Vec<MethodName>,
+    closed: Vec<MethodName>,
+    renewed: Vec<MethodName>,
+    topics: Option<MethodName>,
+    written: Option<MethodName>,
+    sweep: Option<MethodName>,
 }
 
 /// A call failed, and that was logged.
@@ -33,29 +32,27 @@ struct Failed;
 /// How many connections or ids one call takes.
 const CHUNK: usize = 500;
 
+/// What the parameters are called: functions elsewhere are called by these names.
+const TOKEN: &str = "token";
+const CONNECTION: &str = "connection";
+const CONNECTIONS: &str = "connections";
+const MESSAGES: &str = "messages";
+const NODE: &str = "node";
+const ALIVE: &str = "alive";
+
 impl Lifecycle {
-    /// Finds every method that the settings name.
-    pub(super) fn new(dispatch: Arc<Dispatch>, settings: &GatewaySettings) -> Result<Self, LoadError> {
-        let one =
-            |name: &Option<MethodName>, purpose| name.as_ref().map(|name| dispatch.named(name, purpose)).transpose();
-        let many = |names: &[MethodName], purpose| {
-            let found = names.iter().map(|name| dispatch.named(name, purpose));
-            found.collect::<Result<Vec<_>, _>>()
-        };
-        if let Some(login) = &settings.login {
-            let method = dispatch.named(login, "logging in")?;
-            check_login(&method)?;
-        }
+    /// Checks every method that the settings name.
+    pub(super) fn new(functions: Arc<Functions>, settings: &GatewaySettings) -> Result<Self, LoadError> {
         let lifecycle = Self {
-            verify: one(&settings.verify, "verifying tokens")?,
+            verify: settings.verify.clone(),
             login: settings.login.clone(),
-            opened: many(&settings.opened, "opened connections")?,
-            closed: many(&settings.closed, "closed connections")?,
-            renewed: many(&settings.renewed, "renewing connections")?,
-            topics: one(&settings.topics, "topics of a connection")?,
-            written: one(&settings.written, "written notifications")?,
-            sweep: one(&settings.sweep, "sweeping connections")?,
-            dispatch: dispatch.clone(),
+            opened: settings.opened.clone(),
+            closed: settings.closed.clone(),
+            renewed: settings.renewed.clone(),
+            topics: settings.topics.clone(),
+            written: settings.written.clone(),
+            sweep: settings.sweep.clone(),
+            functions,
         };
         lifecycle.check()?;
         Ok(lifecycle)
@@ -63,7 +60,7 @@ impl Lifecycle {
 
     /// Parameters that the gateway cannot give are found at the start.
     fn check(&self) -> Result<(), LoadError> {
-        let connection = Connection {
+        let nobody = Arc::new(Connection {
             id: 0,
             node: "".into(),
             identity: Identity {
@@ -73,52 +70,37 @@ impl Lifecycle {
                 device_class: "".into(),
                 expires_at: 0,
             },
+        });
+        let nobodies = [nobody.clone()];
+        let token = [(TOKEN, Argument::Text(""))];
+        let connection = [(CONNECTION, Argument::Connection(&nobody))];
+        let connections = [(CONNECTIONS, Argument::Connections(&nobodies))];
+        let written = [(MESSAGES, Argument::Ids(&[]))];
+        let sweep = [(NODE, Argument::Text("")), (ALIVE, Argument::Ids(&[]))];
+        let check = |names: &[MethodName], purpose, arguments: &Arguments<'_>| {
+            names
+                .iter()
+                .try_for_each(|name| self.functions.check(name, purpose, arguments))
         };
-        let mismatch = |method: &Method, purpose, reason: &str| LoadError::MethodMismatch {
-            name: method.full_name(),
-            purpose,
-            reason: reason.to_owned(),
-        };
-        let takes_one = |ty: &Type| connection.to_val(ty).is_some();
-        let takes_list = |ty: &Type| matches!(ty, Type::List(list) if takes_one(&list.ty()));
-        for method in self.opened.iter().chain(&self.closed).chain(&self.topics) {
-            if !matches!(method.parameters.as_slice(), [(_, ty)] if takes_one(ty)) {
-                return Err(mismatch(
-                    method,
-                    "a connection came or went",
-                    "it must take one `connection`",
-                ));
-            }
+        check(self.verify.as_slice(), "verifying tokens", &token)?;
+        check(&self.opened, "opened connections", &connection)?;
+        check(&self.closed, "closed connections", &connection)?;
+        check(&self.renewed, "renewing connections", &connections)?;
+        check(self.topics.as_slice(), "topics of a connection", &connection)?;
+        check(self.written.as_slice(), "written notifications", &written)?;
+        check(self.sweep.as_slice(), "sweeping connections", &sweep)?;
+        match (&self.login, self.functions.here()) {
+            (Some(login), Some(dispatch)) => check_login(&*dispatch.named(login, "logging in")?),
+            _ => Ok(()),
         }
-        for method in &self.renewed {
-            if !matches!(method.parameters.as_slice(), [(_, ty)] if takes_list(ty)) {
-                return Err(mismatch(
-                    method,
-                    "renewing connections",
-                    "it must take a list of `connection`",
-                ));
-            }
+    }
+
+    /// Finds out whether functions elsewhere take the calls of this node.
+    pub(super) async fn probe(&self) -> Result<(), Unfit> {
+        match self.renewed.first() {
+            Some(name) => self.functions.probe(name, CONNECTIONS).await,
+            None => Ok(()),
         }
-        if let Some(method) = &self.verify
-            && !matches!(method.parameters.as_slice(), [(_, Type::String)])
-        {
-            return Err(mismatch(method, "verifying tokens", "it must take one string"));
-        }
-        if let Some(method) = &self.written
-            && !matches!(method.parameters.as_slice(), [(_, Type::List(list))] if list.ty() == Type::U64)
-        {
-            return Err(mismatch(method, "written notifications", "it must take a list of u64"));
-        }
-        if let Some(method) = &self.sweep
-            && !matches!(method.parameters.as_slice(), [(_, Type::String), (_, Type::List(list))] if list.ty() == Type::U64)
-        {
-            return Err(mismatch(
-                method,
-                "sweeping connections",
-                "it must take a string and a list of u64",
-            ));
-        }
-        Ok(())
     }
 
     /// What a token stands for.
@@ -129,17 +111,11 @@ impl Lifecycle {
                 "this node has no way to verify tokens",
             ));
         };
-        match self
-            .dispatch
-            .system(method, vec![Val::String(token.to_owned())])
-            .await?
-        {
-            Ok(identity) => identity.as_ref().and_then(values::identity).ok_or_else(|| {
-                tracing::error!(method = method.full_name(), "the answer is no identity");
-                EdgeError::permanent("internal", "internal error")
-            }),
-            Err(error) => Err(EdgeError::answered(error.as_ref())),
-        }
+        let answer = self.functions.ask(method, &[(TOKEN, Argument::Text(token))]).await?;
+        answer.identity().ok_or_else(|| {
+            tracing::error!(%method, "the answer is no identity");
+            EdgeError::permanent("internal", "internal error")
+        })
     }
 
     /// Whether a call logs its connection in.
@@ -160,7 +136,7 @@ impl Lifecycle {
                     complete = false;
                     metrics::counter!("mpim_gateway_unreported_connections_total").increment(1);
                     tracing::debug!(
-                        method = method.full_name(),
+                        %method,
                         error = error.message,
                         "a new connection was not reported"
                     );
@@ -177,10 +153,7 @@ impl Lifecycle {
             return Ok(Vec::new());
         };
         let topics = self.tell(method, connection).await?;
-        let text = |topic: &Val| values::text(topic).map(str::to_owned);
-        Ok(topics
-            .and_then(|topics| values::list(&topics, text))
-            .unwrap_or_default())
+        Ok(topics.texts().unwrap_or_default())
     }
 
     /// Tells that a connection is gone. What fails is left to the end of the leases.
@@ -188,7 +161,7 @@ impl Lifecycle {
         for method in &self.closed {
             if let Err(error) = self.tell(method, connection).await {
                 tracing::warn!(
-                    method = method.full_name(),
+                    %method,
                     error = error.message,
                     "a closed connection was not reported"
                 );
@@ -201,20 +174,12 @@ impl Lifecycle {
     pub(super) async fn renewed(&self, connections: &[Arc<Connection>]) -> (Vec<u64>, bool) {
         let (mut close, mut complete) = (Vec::new(), true);
         for method in &self.renewed {
-            let Some((_, Type::List(list))) = method.parameters.first() else {
-                continue;
-            };
             for chunk in connections.chunks(CHUNK) {
-                let records = chunk
-                    .iter()
-                    .filter_map(|connection| connection.to_val(&list.ty()))
-                    .collect();
-                let Ok(answer) = self.say(method, vec![Val::List(records)]).await else {
-                    complete = false;
-                    continue;
-                };
-                let ids = answer.and_then(|ids| values::list(&ids, values::number));
-                close.extend(ids.unwrap_or_default());
+                let arguments = [(CONNECTIONS, Argument::Connections(chunk))];
+                match self.say(method, &arguments).await {
+                    Ok(answer) => close.extend(answer.ids().unwrap_or_default()),
+                    Err(Failed) => complete = false,
+                }
             }
         }
         (close, complete)
@@ -225,40 +190,29 @@ impl Lifecycle {
         let Some(method) = &self.written else { return };
         for chunk in ids.chunks(CHUNK) {
             // What was not reported is pushed again, and reported then.
-            let _ = self
-                .say(method, vec![Val::List(chunk.iter().copied().map(Val::U64).collect())])
-                .await;
+            let _ = self.say(method, &[(MESSAGES, Argument::Ids(chunk))]).await;
         }
     }
 
     /// Tells which connections of this node there are, so that those of its former life can end.
     pub(super) async fn sweep(&self, node: &str, alive: &[u64]) {
         let Some(method) = &self.sweep else { return };
-        let alive = Val::List(alive.iter().copied().map(Val::U64).collect());
+        let arguments = [(NODE, Argument::Text(node)), (ALIVE, Argument::Ids(alive))];
         // The leases end by themselves.
-        let _ = self.say(method, vec![Val::String(node.to_owned()), alive]).await;
+        let _ = self.say(method, &arguments).await;
     }
 
-    async fn tell(&self, method: &Method, connection: &Connection) -> Result<Option<Val>, EdgeError> {
-        // Whether the record fits was checked at the start.
-        let record = method.parameters.first().and_then(|(_, ty)| connection.to_val(ty));
-        let answer = self.dispatch.system(method, record.into_iter().collect()).await?;
-        answer.map_err(|error| EdgeError::answered(error.as_ref()))
+    async fn tell(&self, method: &MethodName, connection: &Connection) -> Result<Answer, EdgeError> {
+        let arguments = [(CONNECTION, Argument::Connection(connection))];
+        self.functions.system(method, &arguments).await
     }
 
     /// A call whose failure is logged, and made good by a later one.
-    async fn say(&self, method: &Method, arguments: Vec<Val>) -> Result<Option<Val>, Failed> {
-        let error = match self.dispatch.system(method, arguments).await {
-            Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(error)) => EdgeError::answered(error.as_ref()),
-            Err(fault) => fault.into(),
-        };
-        tracing::warn!(
-            method = method.full_name(),
-            error = error.message,
-            "a call of the gateway failed"
-        );
-        Err(Failed)
+    async fn say(&self, method: &MethodName, arguments: &Arguments<'_>) -> Result<Answer, Failed> {
+        self.functions.system(method, arguments).await.map_err(|error| {
+            tracing::warn!(%method, error = error.message, "a call of the gateway failed");
+            Failed
+        })
     }
 }
 

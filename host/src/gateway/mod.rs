@@ -6,9 +6,11 @@
 
 mod calls;
 mod error;
+mod functions;
 mod http;
 mod lifecycle;
 mod outbox;
+mod records;
 mod registry;
 mod rpc;
 mod socket;
@@ -29,14 +31,15 @@ use self::written::Written;
 use crate::capabilities::{Node, Push};
 use crate::config::{GatewaySettings, ms};
 use crate::deployments::LoadError;
-use crate::dispatch::Dispatch;
 use crate::identity::Connection;
 use backends::Entry;
+
+pub use self::functions::{Functions, Unfit};
 
 /// The edge of this node.
 pub struct Gateway {
     node: Arc<Node>,
-    dispatch: Arc<Dispatch>,
+    functions: Arc<Functions>,
     lifecycle: Lifecycle,
     registry: Registry,
     written: Written,
@@ -120,16 +123,16 @@ const RESYNC: &str = "connection.resync";
 pub(crate) const GROUP: &str = "gateway";
 
 impl Gateway {
-    /// A gateway over functions that are loaded. Fails when the manifest names methods that do not fit.
+    /// A gateway over the functions of its node. Fails when the manifest names methods that do not fit.
     pub fn new(
         node: Arc<Node>,
-        dispatch: Arc<Dispatch>,
+        functions: Arc<Functions>,
         settings: GatewaySettings,
         operator_token: String,
     ) -> Result<(Arc<Self>, Drain), LoadError> {
         let (start, draining) = watch::channel(false);
         let gateway = Self {
-            lifecycle: Lifecycle::new(dispatch.clone(), &settings)?,
+            lifecycle: Lifecycle::new(functions.clone(), &settings)?,
             registry: Registry::default(),
             written: Written::default(),
             metrics: Metrics {
@@ -140,13 +143,19 @@ impl Gateway {
             },
             sockets: Arc::default(),
             node,
-            dispatch,
+            functions,
             settings,
             operator_token,
             draining,
             missed: Notify::new(),
         };
         Ok((Arc::new(gateway), Drain { start }))
+    }
+
+    /// Finds out whether functions that run elsewhere take the calls of this node. Some that cannot be reached yet may
+    /// come later.
+    pub async fn probe(&self) -> Result<(), Unfit> {
+        self.lifecycle.probe().await
     }
 
     /// Serves until draining begins; then takes no more connections. Sockets that are open go on.
@@ -260,7 +269,11 @@ impl Gateway {
     pub async fn renew(&self) {
         loop {
             tokio::time::sleep(ms(self.settings.renew_every_ms)).await;
-            self.renew_once().await;
+            let (_, complete) = self.renew_once().await;
+            if !complete {
+                // Leases may end before they can be renewed, and what is published then passes this node by.
+                self.note_missed();
+            }
         }
     }
 

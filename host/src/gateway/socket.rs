@@ -13,9 +13,10 @@ use serde::Deserialize;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::tungstenite;
 
-use super::calls::{self, Called};
+use super::calls;
 use super::error::EdgeError;
 use super::outbox::{Bounds, Close, Outbox, Taken, code};
+use super::records::By;
 use super::rpc::{self, Incoming, Request};
 use super::{Gateway, Guard};
 use crate::config::ms;
@@ -318,7 +319,7 @@ fn within(outcome: Result<Vec<u8>, EdgeError>, room: &mut usize, gateway: &Gatew
     let answer = outcome?;
     *room = room
         .checked_sub(answer.len())
-        .ok_or_else(|| calls::too_large(&gateway.settings))?;
+        .ok_or_else(|| calls::too_large(gateway.settings.answer_max_bytes))?;
     Ok(answer)
 }
 
@@ -353,12 +354,12 @@ async fn serve_request(
         return Ok(text);
     }
     let caller = connection.as_ref().map(|connection| connection.caller());
-    let Called { text, token } = calls::call(gateway, &function, &method, params, caller).await?;
-    if let (true, Some(token)) = (logs_in, token) {
+    let called = calls::call(gateway, &function, &method, params, By::Client(caller)).await?;
+    if logs_in && let Some(token) = called.token() {
         let identity = gateway.lifecycle.verify(&token).await?;
         *connection = Some(bind(gateway, id, outbox, identity).await?);
     }
-    Ok(text)
+    Ok(called.text)
 }
 
 /// The parameters of `connection.resume`.

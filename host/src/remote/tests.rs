@@ -1,0 +1,246 @@
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use super::*;
+
+/// A server that says the same to everybody.
+struct Server {
+    url: String,
+    connections: Arc<AtomicUsize>,
+    requests: Arc<AtomicUsize>,
+    /// A request has come.
+    heard: Arc<Notify>,
+    _accepting: JoinSet<()>,
+}
+
+impl Server {
+    /// Answers every request with a status and a body; none: never.
+    async fn says(answer: Option<(u16, &'static str)>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let (connections, requests) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (made, asked) = (connections.clone(), requests.clone());
+        let heard = Arc::new(Notify::new());
+        let hears = heard.clone();
+        let mut accepting = JoinSet::new();
+        accepting.spawn(async move {
+            let mut serving = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                made.fetch_add(1, Ordering::SeqCst);
+                serving.spawn(serve(stream, answer, asked.clone(), hears.clone()));
+            }
+        });
+        Self {
+            url,
+            connections,
+            requests,
+            heard,
+            _accepting: accepting,
+        }
+    }
+
+    fn remote(&self, settings: RemoteSettings) -> Remote {
+        remote(&self.url, settings)
+    }
+}
+
+async fn serve(mut stream: TcpStream, answer: Option<(u16, &str)>, asked: Arc<AtomicUsize>, heard: Arc<Notify>) {
+    let mut request = Vec::new();
+    while stream.read_buf(&mut request).await.is_ok_and(|count| count > 0) {
+        // Every request here ends with the empty object of its arguments.
+        if !request.ends_with(b"\r\n\r\n{}") {
+            continue;
+        }
+        request.clear();
+        asked.fetch_add(1, Ordering::SeqCst);
+        heard.notify_one();
+        let Some((status, body)) = answer else { continue };
+        let answer = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        if stream.write_all(answer.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn remote(url: &str, settings: RemoteSettings) -> Remote {
+    Remote::new(url, "token", settings, BreakerSettings::default(), 100).expect("a place")
+}
+
+async fn call(remote: &Remote) -> Result<String, Failure> {
+    remote.call("send", "ack", "{}".to_owned(), None).await
+}
+
+async fn answer(status: u16, body: &'static str) -> Result<String, Failure> {
+    let server = Server::says(Some((status, body))).await;
+    call(&server.remote(RemoteSettings::default())).await
+}
+
+fn code(outcome: Result<String, Failure>) -> (String, bool) {
+    match outcome.expect_err("a failure") {
+        Failure::Refused { code, retryable, .. } => (code, retryable),
+        Failure::Fault(fault) => (fault.code().to_owned(), fault.is_retryable()),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A port at which nobody listens.
+async fn nowhere() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+    format!("http://{}", listener.local_addr().expect("an address"))
+}
+
+#[tokio::test]
+async fn results_and_refusals_come_back_as_they_were_said() {
+    assert_eq!(answer(200, r#" {"a":"1"} "#).await, Ok(r#"{"a":"1"}"#.to_owned()));
+    let refused = answer(
+        409,
+        r#"{"code":"client_id_reused","detail":"no","retryable":true,"type":"x"}"#,
+    )
+    .await;
+    let expected = Failure::Refused {
+        code: "client_id_reused".to_owned(),
+        message: "no".to_owned(),
+        retryable: true,
+    };
+    assert_eq!(refused, Err(expected));
+}
+
+#[tokio::test]
+async fn whoever_is_not_heard_as_the_operator_is_mistrusted() {
+    let refused = answer(403, r#"{"code":"invalid","detail":"no","retryable":false}"#).await;
+    assert_eq!(refused, Err(Failure::Mistrusted));
+    let wrong = answer(400, r#"{"code":"invalid","detail":"no","retryable":false}"#).await;
+    assert_eq!(code(wrong), ("invalid".to_owned(), false));
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_one_of_functions_is_a_fault() {
+    for (status, body, expected) in [
+        (200, "<html>", ("internal", false)),
+        (200, "", ("internal", false)),
+        (200, "1}", ("internal", false)),
+        (302, "", ("internal", false)),
+        (404, "not found", ("internal", false)),
+        (400, r#"{"code":"invalid"}"#, ("internal", false)),
+        (429, "slowly", ("unavailable", true)),
+        (502, "<html>", ("unavailable", true)),
+        (503, "", ("unavailable", true)),
+    ] {
+        let (code, retryable) = code(answer(status, body).await);
+        assert_eq!((code.as_str(), retryable), expected, "{status} {body}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_large_is_not_read_to_its_end() {
+    let body: &'static str = format!("\"{}\"", "a".repeat(100)).leak();
+    assert_eq!(answer(200, body).await, Err(Failure::TooLarge(100)));
+}
+
+#[tokio::test]
+async fn functions_that_are_not_there_are_unavailable_and_after_a_while_not_asked() {
+    let remote = remote(&nowhere().await, RemoteSettings::default());
+    for _ in 0..BreakerSettings::default().failures {
+        let fault = Fault::Unavailable("send.ack: the functions cannot be reached".to_owned());
+        assert_eq!(call(&remote).await, Err(fault.into()));
+    }
+    assert_eq!(
+        call(&remote).await,
+        Err(Fault::BreakerOpen("send.ack".to_owned()).into())
+    );
+}
+
+#[tokio::test]
+async fn a_call_that_is_not_answered_ends_at_its_deadline() {
+    let server = Server::says(None).await;
+    let remote = server.remote(RemoteSettings {
+        deadline_ms: 100,
+        ..RemoteSettings::default()
+    });
+    let late = Fault::DeadlineExceeded("send.ack".to_owned());
+    assert_eq!(call(&remote).await, Err(late.into()));
+}
+
+#[tokio::test]
+async fn calls_one_after_the_other_share_a_connection() {
+    let server = Server::says(Some((200, "null"))).await;
+    let remote = server.remote(RemoteSettings::default());
+    for _ in 0..20 {
+        assert_eq!(call(&remote).await, Ok("null".to_owned()));
+    }
+    let connections = server.connections.load(Ordering::SeqCst);
+    // A connection is given back just after its answer, which the next call may come before.
+    assert!(connections <= 3, "{connections} connections");
+    assert_eq!(server.requests.load(Ordering::SeqCst), 20);
+}
+
+#[tokio::test]
+async fn calls_under_way_and_calls_that_wait_are_bounded() {
+    let server = Server::says(None).await;
+    let remote = server.remote(RemoteSettings {
+        in_flight_max: 1,
+        waiting_max: 0,
+        ..RemoteSettings::default()
+    });
+    let first = call(&remote);
+    tokio::pin!(first);
+    tokio::select! {
+        ended = &mut first => panic!("{ended:?}"),
+        () = server.heard.notified() => {}
+    }
+    let outcome = call(&remote).await;
+    assert_eq!(code(outcome), ("overloaded".to_owned(), true));
+}
+
+#[tokio::test]
+async fn what_no_function_is_called_is_not_sent() {
+    let server = Server::says(Some((200, "null"))).await;
+    let remote = server.remote(RemoteSettings::default());
+    for (function, method) in [
+        ("", "ack"),
+        ("send", ""),
+        ("..", "x"),
+        ("send", "ack?x"),
+        ("a/b", "ack"),
+        ("send", "a%2Fb"),
+        ("send", "ack\r\nx: y"),
+        ("send", "\u{e4}"),
+    ] {
+        let outcome = remote.call(function, method, "{}".to_owned(), None).await;
+        assert_eq!(code(outcome).0, "unknown_method", "{function}.{method}");
+    }
+    assert_eq!(server.requests.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn places_and_tokens_that_cannot_be_used_are_named() {
+    let new = |url: &str, token: &str| {
+        let remote = Remote::new(url, token, RemoteSettings::default(), BreakerSettings::default(), 100);
+        remote
+            .map(|remote| remote.url().to_owned())
+            .map_err(|error| error.to_string())
+    };
+    assert_eq!(new("http://a:1/", "t"), Ok("http://a:1".to_owned()));
+    assert_eq!(new("http://a/im/", "t"), Ok("http://a/im".to_owned()));
+    for wrong in [
+        "https://a",
+        "a:1",
+        "127.0.0.1:7080",
+        "http://",
+        "http://a:b@c",
+        "http://a/?b",
+        "",
+        "/v1",
+    ] {
+        let error = new(wrong, "t").expect_err(wrong);
+        assert!(error.contains(&format!("`{wrong}`")), "{error}");
+    }
+    for wrong in ["", "two words", "t\u{e4}", "t\n"] {
+        assert!(new("http://a", wrong).is_err(), "{wrong:?}");
+    }
+}

@@ -1,0 +1,85 @@
+//! Nodes with functions and nodes without, on one database and one Redis.
+//!
+//! The database's server is started once; each fleet has a database of its own and a Redis of its own.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use crate::harness::node::Folder;
+use crate::harness::{Manifest, Node};
+use servers::mariadb::Mariadb;
+use servers::redis::Redis;
+
+static MARIADB: Mutex<Option<Mariadb>> = Mutex::new(None);
+
+/// What the nodes share.
+pub(super) struct Fleet {
+    manifest: Manifest,
+    mysql: String,
+    redis: String,
+    _redis: Redis,
+}
+
+/// The project's manifest, with leases of nodes that end soon.
+pub(super) fn manifest() -> Manifest {
+    Manifest::default()
+        .set("component.send.tool.mpim.config.retry-after-ms", 1000)
+        .set("application.tool.mpim.gateway.renew_every_ms", 1000)
+        .set("application.tool.mpim.cluster.heartbeat_ms", 300)
+        .set("application.tool.mpim.cluster.lease_ms", 1500)
+        .set("application.tool.mpim.cluster.resync_spread_ms", 100)
+}
+
+impl Fleet {
+    /// Servers, and no nodes yet.
+    pub(super) fn new() -> Self {
+        Self::with(manifest())
+    }
+
+    /// As [`Fleet::new`], for nodes with another manifest.
+    pub(super) fn with(manifest: Manifest) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let database = format!("fleet{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let mut mariadb = MARIADB.lock().expect("not poisoned");
+        let mysql = mariadb.get_or_insert_with(Mariadb::start).url(&database);
+        let redis = Redis::start();
+        Self {
+            manifest,
+            mysql,
+            redis: redis.url(),
+            _redis: redis,
+        }
+    }
+
+    /// A node with all functions.
+    pub(super) fn whole(&self) -> Node {
+        Node::with_arguments(&self.manifest, Arc::new(Folder::new()), &self.arguments("whole"))
+    }
+
+    /// The same node again, where it was.
+    pub(super) fn whole_again(&self, url: &str, folder: Arc<Folder>, more: &[&str]) -> Node {
+        let arguments = [&self.arguments("whole")[..], more].concat();
+        Node::at(url, &self.manifest, folder, &arguments)
+    }
+
+    /// A node without functions, that calls those of another.
+    pub(super) fn edge(&self, whole: &Node) -> Node {
+        self.edge_to(&whole.url, &whole.operator_token())
+    }
+
+    /// A node without functions, that calls those of a URL.
+    pub(super) fn edge_to(&self, url: &str, token: &str) -> Node {
+        self.try_edge(&["--remote", url, "--remote-token", token])
+            .unwrap_or_else(|log| panic!("the node did not start:\n{log}"))
+    }
+
+    /// A node without functions; what it says when it does not start is the error.
+    pub(super) fn try_edge(&self, more: &[&str]) -> Result<Node, String> {
+        let arguments = [&self.arguments("edge")[..], &["--functions", "none"], more].concat();
+        Node::try_with_arguments(&self.manifest, Arc::new(Folder::new()), &arguments)
+    }
+
+    fn arguments<'a>(&'a self, name: &'a str) -> Vec<&'a str> {
+        vec!["--node", name, "--mysql", &self.mysql, "--redis", &self.redis]
+    }
+}
