@@ -98,15 +98,19 @@ pub(crate) fn names(folder: &str) -> Vec<String> {
     names
 }
 
-/// Every document of a folder of `host/deploy`.
+/// Every document of a folder of `host/deploy` that describes an object; changes of one are a list.
 pub(crate) fn folder(folder: &str) -> Vec<Document> {
     let names = names(folder).into_iter().filter(|name| name.ends_with(".yaml"));
-    names.flat_map(|name| read(&format!("{folder}/{name}"))).collect()
+    let documents = names.flat_map(|name| read(&format!("{folder}/{name}")));
+    documents.filter(|document| document.value.is_object()).collect()
 }
 
 /// Every document of every folder.
 pub(crate) fn all() -> Vec<Document> {
-    ["kubernetes", "spinkube"].into_iter().flat_map(folder).collect()
+    ["gateway", "kubernetes", "spinkube"]
+        .into_iter()
+        .flat_map(folder)
+        .collect()
 }
 
 /// The documents of one kind.
@@ -114,7 +118,8 @@ pub(crate) fn of_kind<'a>(documents: &'a [Document], kind: &str) -> Vec<&'a Docu
     documents.iter().filter(|document| document.kind() == kind).collect()
 }
 
-fn read(path: &str) -> Vec<Document> {
+/// The documents of one file of `host/deploy`.
+pub(crate) fn read(path: &str) -> Vec<Document> {
     let text = file(&format!("host/deploy/{path}"));
     let documents = yaml_serde::Deserializer::from_str(&text).map(|document| Document {
         file: path.to_owned(),

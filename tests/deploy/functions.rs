@@ -41,7 +41,7 @@ const PROBE: &[&str] = &[
 const HEALTH: &str = "/.well-known/spin/health";
 
 /// The functions of `spin.toml`, and whether each has methods for clients.
-fn functions() -> Vec<(String, bool)> {
+pub(crate) fn functions() -> Vec<(String, bool)> {
     let manifest = table("spin.toml");
     let components = manifest["component"].as_table().expect("components");
     let is_public = |component: &toml::Value| {

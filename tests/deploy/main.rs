@@ -4,6 +4,7 @@
 
 mod documents;
 mod functions;
+mod gateway;
 mod image;
 mod nodes;
 mod references;

@@ -4,6 +4,8 @@ use serde_json::Value;
 
 use crate::documents::{Document, all, file, folder, names, of_kind, texts};
 
+/// The name that clients know.
+const CLIENTS: &str = "im.example.com";
 /// Who makes it is not said here: whatever keeps certificates.
 const CERTIFICATE: &str = "im-example-com-tls";
 /// Where the operator of SpinKube makes a Service listen.
@@ -170,28 +172,41 @@ fn a_service_reaches_the_port_of_the_nodes() {
 }
 
 #[test]
-fn an_ingress_leads_to_functions() {
-    let documents = folder("spinkube");
-    let apps: Vec<&str> = of_kind(&documents, "SpinApp").into_iter().map(Document::name).collect();
+fn an_ingress_leads_to_what_is_there() {
+    let documents = all();
     for ingress in of_kind(&documents, "Ingress") {
-        for service in ingress.under("service") {
-            assert!(apps.contains(&service["name"].as_str().expect("a name")), "{service}");
-            assert_eq!(service["port"]["number"], SPIN_PORT);
+        for backend in ingress.under("backend") {
+            let (name, port) = (&backend["service"]["name"], &backend["service"]["port"]);
+            let target = documents
+                .iter()
+                .find(|document| matches!(document.kind(), "Service" | "SpinApp") && *name == document.name());
+            let target = target.unwrap_or_else(|| panic!("{}: {name} is not there", ingress.file));
+            match target.kind() {
+                "SpinApp" => assert_eq!(port["number"], SPIN_PORT, "{}", ingress.file),
+                _ => assert_eq!(&port["name"], target.at("/spec/ports/0/name"), "{}", ingress.file),
+            }
         }
-        let rules = ingress.at("/spec/rules").as_array().expect("rules");
-        assert_eq!(ingress.at("/spec/tls/0/hosts/0"), &rules[0]["host"]);
-        assert_eq!(ingress.text("/spec/tls/0/secretName"), CERTIFICATE);
+        // Clients come from outside, and bring passwords and tokens.
+        if ingress.at("/spec/rules/0/host") == CLIENTS {
+            assert_eq!(ingress.at("/spec/tls/0/hosts/0"), CLIENTS, "{}", ingress.file);
+            assert_eq!(ingress.text("/spec/tls/0/secretName"), CERTIFICATE, "{}", ingress.file);
+        }
     }
 }
 
 #[test]
 fn a_kustomization_leaves_out_only_what_is_applied_by_itself() {
-    for folder in ["kubernetes", "spinkube"] {
+    for folder in ["gateway", "kubernetes", "spinkube"] {
         let apart = ["kustomization.yaml", "migrate.yaml", "secret.example.yaml"];
+        let documents = self::folder(folder);
+        let kustomization = of_kind(&documents, "Kustomization")[0];
         let mut files = names(folder);
         files.retain(|name| !apart.contains(&name.as_str()));
-        let documents = self::folder(folder);
-        assert_eq!(texts(of_kind(&documents, "Kustomization")[0].at("/resources")), files);
+        let mut used = texts(kustomization.at("/resources"));
+        used.retain(|path| !path.starts_with("../"));
+        used.extend(kustomization.under("path").into_iter().filter_map(Value::as_str));
+        used.sort_unstable();
+        assert_eq!(used, files);
     }
 }
 
