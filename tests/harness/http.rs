@@ -81,7 +81,12 @@ pub async fn request_with(
     body: impl Into<Bytes>,
     headers: &[(&str, &str)],
 ) -> Response {
-    let address = node.url.strip_prefix("http://").expect("an http address");
+    at(&node.url, method, path, body, headers).await
+}
+
+/// As [`request_with`], to whatever answers at a URL.
+pub async fn at(url: &str, method: &str, path: &str, body: impl Into<Bytes>, headers: &[(&str, &str)]) -> Response {
+    let address = url.strip_prefix("http://").expect("an http address");
     let mut request = Request::builder().method(method).uri(path).header("host", address);
     if method == "POST" {
         request = request.header("content-type", "application/json");

@@ -121,10 +121,25 @@ fn run_cluster(arguments: &[String]) -> Result<(), Failure> {
 
 fn test(arguments: &[String]) -> Result<(), Failure> {
     packages::ensure_servers()?;
+    packages::ensure_python()?;
     let workspace = bundle()?;
     components::build_fixtures(&workspace)?;
     bot::build(&workspace)?;
     spin::compose(&workspace)?;
+    if packages::is_there("spin") {
+        let on_spin = [
+            "test",
+            "--release",
+            "--package",
+            "mpim",
+            "--test",
+            "stories",
+            "--",
+            "--ignored",
+            "on_spin",
+        ];
+        cargo::run(&workspace, &on_spin)?;
+    }
     let mut all = vec!["test", "--release", "--workspace"];
     all.extend(arguments.iter().map(String::as_str));
     cargo::run(&workspace, &all)

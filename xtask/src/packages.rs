@@ -77,7 +77,8 @@ fn missing_python() -> Vec<&'static str> {
     }
 }
 
-fn is_there(program: &str) -> bool {
+/// Whether a program can be found.
+pub(crate) fn is_there(program: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     let mut folders = env::split_paths(&path).chain(SYSTEM.iter().map(|folder| Path::new(folder).to_owned()));
     folders.any(|folder| folder.join(program).is_file())

@@ -19,8 +19,8 @@ use crate::mysql::{self, Lease};
 
 /// The owner of the number that all instances share.
 const OWNER: &str = "spin";
-/// A millisecond is used for so long, so that ids keep up with the clock.
-const RENEW_AFTER: Duration = Duration::from_secs(1);
+/// A millisecond is used for so long: ids of all instances together grow with time, give or take this.
+const RENEW_AFTER: Duration = Duration::from_millis(100);
 /// Ids that a request may need.
 const AT_HAND: u32 = 1024;
 /// Ids of a millisecond.

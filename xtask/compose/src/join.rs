@@ -202,10 +202,6 @@ impl Joined<'_> {
         self.world(package).exports.keys().cloned().collect()
     }
 
-    #[expect(
-        clippy::indexing_slicing,
-        reason = "what was registered is there, and there is no other way to it"
-    )]
     fn world(&self, package: PackageId) -> &wac_graph::types::World {
         &self.graph.types()[self.graph[package].ty()]
     }
