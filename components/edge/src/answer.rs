@@ -30,8 +30,8 @@ pub fn failed() -> EdgeError {
 
 /// A word as JSON spells it, without its quotes.
 pub fn word(value: &impl Json) -> String {
-    let text = String::from_utf8(json(value)).unwrap_or_default();
-    text.trim_matches('"').to_owned()
+    let text: String = wire::parse(&json(value)).unwrap_or_default();
+    wire::json::snake(&text)
 }
 
 /// An error that is a record: its code, its message, and whether a retry may help.

@@ -5,7 +5,7 @@
 //! key: it loads for itself.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use keyspace::Exchange;
@@ -14,6 +14,7 @@ use keyspace::claim::{self, Known};
 use crate::Backend;
 use crate::bindings::exports::mpim::host::cache::{Error, Filled, Found, Guest};
 use crate::link::Link;
+use crate::patience::random;
 
 /// Bytes of one key with its value, as on our own host.
 const ENTRY_BYTES: usize = 1024 * 1024;
@@ -37,7 +38,7 @@ struct Loads {
     origin: [u8; 16],
     last: u64,
     /// The key and the claim of each ticket.
-    tickets: HashMap<u64, (String, Vec<u8>)>,
+    tickets: BTreeMap<u64, (String, Vec<u8>)>,
 }
 
 thread_local! {
@@ -167,8 +168,8 @@ fn next_claim() -> (u64, Vec<u8>) {
 fn start(ticket: u64, key: String, claim: Vec<u8>) -> Found {
     LOADS.with_borrow_mut(|loads| {
         if loads.tickets.len() >= LOADS_MAX {
-            // Those that nobody filled in: their claims have ended by themselves, or will.
-            loads.tickets.clear();
+            // The oldest: nobody has filled it in, and its claim ends by itself.
+            loads.tickets.pop_first();
         }
         loads.tickets.insert(ticket, (key, claim));
     });
@@ -190,9 +191,4 @@ fn exchange(filled: Filled) -> Option<Exchange> {
         value: (filled.ttl_ms > 0).then(|| claim::write(filled.value)),
         ttl_ms: (ttl_ms - less).max(1),
     })
-}
-
-/// Any number.
-fn random() -> u64 {
-    spin_sdk::wasip3::random::random::get_random_u64()
 }

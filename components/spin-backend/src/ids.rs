@@ -16,6 +16,7 @@ use crate::Backend;
 use crate::bindings::exports::mpim::host::ids;
 use crate::bindings::exports::mpim::spin::instance;
 use crate::mysql::{self, Lease};
+use crate::sql::repeated;
 
 /// The owner of the number that all instances share.
 const OWNER: &str = "spin";
@@ -33,6 +34,10 @@ const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 thread_local! {
     static IDS: Rc<Ids> = Rc::new(Ids::default());
     static TAKEN: RefCell<Option<Instant>> = const { RefCell::new(None) };
+    /// The number, once it is known.
+    static NUMBER: Cell<Option<u16>> = const { Cell::new(None) };
+    /// The millisecond that was lent last.
+    static LENT: Cell<u64> = const { Cell::new(0) };
     static GIVEN: Cell<u32> = const { Cell::new(0) };
 }
 
@@ -56,80 +61,99 @@ impl instance::Guest for Backend {
         let (worker, ms) = take()
             .await
             .map_err(|error| instance::Error::Unavailable(error.to_string()))?;
-        IDS.with(|ids| {
-            ids.lend(Loan {
-                worker,
-                after_ms: ms - 1,
-                until_ms: ms,
-                ends: Instant::now() + FOREVER,
-            });
-        });
-        TAKEN.set(Some(Instant::now()));
-        GIVEN.set(0);
+        // Of several requests that took one at a time, the last to be back may have the earliest.
+        if ms > LENT.get() {
+            LENT.set(ms);
+            lend(worker, ms);
+        }
         Ok(())
     }
+}
+
+fn lend(worker: u16, ms: u64) {
+    IDS.with(|ids| {
+        ids.lend(Loan {
+            worker,
+            after_ms: ms - 1,
+            until_ms: ms,
+            ends: Instant::now() + FOREVER,
+        });
+    });
+    TAKEN.set(Some(Instant::now()));
+    GIVEN.set(0);
 }
 
 /// A worker number, and a millisecond of it that nobody else has.
 async fn take() -> Result<(u16, u64), Error> {
     for _ in 0..ROUNDS {
-        let lease = mysql::take().await.map_err(|failure| failure.error)?;
-        if let Some(taken) = next_of(&lease).await.map_err(|failure| failure.error)? {
-            return Ok(taken);
+        let known = NUMBER.get();
+        let number = match known {
+            Some(number) => Some(number),
+            None => repeated(async || number_of(&mysql::take().await?).await).await?,
+        };
+        let Some(number) = number else {
+            repeated(async || claim(&mysql::take().await?).await).await?;
+            continue;
+        };
+        let taken = repeated(async || next_of(&mysql::take().await?, number).await).await?;
+        NUMBER.set(taken.map(|_| number));
+        if let Some(ms) = taken {
+            return Ok((number, ms));
         }
-        claim(&lease).await?;
     }
     Err(Error::Unavailable("the worker numbers are contended".to_owned()))
 }
 
-/// The next millisecond of the number; none when there is no number yet.
-async fn next_of(lease: &Lease) -> Result<Option<(u16, u64)>, Failure> {
+/// The number of all instances; of several, that all came to have at once, the highest.
+async fn number_of(lease: &Lease) -> Result<Option<u16>, Failure> {
+    let rows = lease
+        .query("SELECT MAX(id) FROM workers WHERE owner = ?", &[owner()])
+        .await?;
+    Ok(match rows.first().map(Vec::as_slice) {
+        Some([Value::Integer(id)]) => u16::try_from(*id).ok(),
+        _ => None,
+    })
+}
+
+/// The next millisecond of the number; none when it is another's by now.
+async fn next_of(lease: &Lease, number: u16) -> Result<Option<u64>, Failure> {
     let now = time(now_ms());
     let take = "UPDATE workers SET beat = beat + 1, seen_at = ?, until_ms = LAST_INSERT_ID(GREATEST(until_ms + 1, ?)) \
-                WHERE owner = ?";
-    lease
-        .execute(take, &[now.clone(), now, Value::Text(OWNER.to_owned())])
-        .await?;
+                WHERE id = ? AND owner = ?";
+    let params = [now.clone(), now, Value::Integer(number.into()), owner()];
+    lease.execute(take, &params).await?;
     if lease.affected().await? == 0 {
         return Ok(None);
     }
-    let taken = "SELECT id, LAST_INSERT_ID() FROM workers WHERE owner = ?";
-    let rows = lease.query(taken, &[Value::Text(OWNER.to_owned())]).await?;
+    let rows = lease.query("SELECT LAST_INSERT_ID()", &[]).await?;
     Ok(match rows.first().map(Vec::as_slice) {
-        Some([Value::Integer(id), Value::Integer(ms)]) => u16::try_from(*id).ok().zip(u64::try_from(*ms).ok()),
+        Some([Value::Integer(ms)]) => u64::try_from(*ms).ok(),
         _ => None,
     })
 }
 
 /// Makes the highest number that nobody had the one of all instances. Another instance may be faster: then it is its.
-async fn claim(lease: &Lease) -> Result<(), Error> {
-    let rows = lease
-        .query("SELECT id FROM workers", &[])
-        .await
-        .map_err(|failure| failure.error)?;
+async fn claim(lease: &Lease) -> Result<(), Failure> {
+    let rows = lease.query("SELECT id FROM workers", &[]).await?;
     let had = |number: u16| {
         rows.iter()
             .any(|row| row.first() == Some(&Value::Integer(number.into())))
     };
     let Some(free) = (0..WORKERS).rev().find(|number| !had(*number)) else {
-        return Err(Error::Unavailable("all worker numbers are taken".to_owned()));
+        let all = Error::Unavailable("all worker numbers are taken".to_owned());
+        return Err(Failure::of_request(all));
     };
     let now = time(now_ms());
     let insert = "INSERT INTO workers (id, owner, beat, seen_at, until_ms) VALUES (?, ?, 0, ?, ?)";
-    let params = [
-        Value::Integer(free.into()),
-        Value::Text(OWNER.to_owned()),
-        now.clone(),
-        now,
-    ];
+    let params = [Value::Integer(free.into()), owner(), now.clone(), now];
     match lease.execute(insert, &params).await {
-        Ok(()) => Ok(()),
-        Err(Failure {
-            error: Error::UniqueViolation(_),
-            ..
-        }) => Ok(()),
-        Err(failure) => Err(failure.error),
+        Err(failure) if !matches!(failure.error, Error::UniqueViolation(_)) => Err(failure),
+        _ => Ok(()),
     }
+}
+
+fn owner() -> Value {
+    Value::Text(OWNER.to_owned())
 }
 
 fn time(ms: u64) -> Value {

@@ -54,8 +54,10 @@ impl Link {
 
     /// The answer to a command, in time. A connection that failed is not used again.
     async fn execute(&self, command: &str, arguments: Vec<RedisParameter>) -> Result<Vec<RedisResult>, Fault> {
+        let used = RefCell::new(None);
         let asked = async {
             let connection = self.connection().await?;
+            *used.borrow_mut() = Some(Rc::clone(&connection));
             let answer = connection.execute(command, arguments).await;
             answer.map_err(|error| {
                 let said = is_of_server(&error);
@@ -69,7 +71,9 @@ impl Link {
         match within(PATIENCE_MS, asked).await {
             Some(answer) => answer,
             None => {
-                self.connection.borrow_mut().take();
+                if let Some(used) = &*used.borrow() {
+                    self.forget(used);
+                }
                 Err(Fault::Timeout(format!("redis of {}: no answer in time", self.role)))
             }
         }

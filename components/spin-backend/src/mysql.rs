@@ -8,7 +8,7 @@
 use std::cell::{Cell, RefCell};
 use std::mem;
 
-use dialect::failure::{Failure, Said, judge, unavailable};
+use dialect::failure::{Failure, Said, judge, of_commit, unavailable};
 use dialect::session;
 use dialect::sql::{Error, Row, Value};
 use spin_sdk::mysql::{Connection, DbValue, Error as SpinError, MysqlError, ParameterValue};
@@ -20,18 +20,24 @@ use crate::patience::within;
 const PATIENCE_MS: u64 = 5_000;
 /// How long a statement waits for a lock, in seconds.
 const LOCK_WAIT_S: u32 = 2;
+/// The server keeps as many statements prepared as it may.
+const TOO_MANY_PREPARED: u16 = 1461;
 /// Rows that one query may return.
 const ROWS_MAX: usize = 10_000;
 /// The variable that says where the database is: `mysql://user:password@host:port/database`.
 const URL: &str = "mysql_url";
 /// What the URL must say as well: an UPDATE counts the rows that it finds, and no file of a socket is looked for.
-const OPTIONS: [(&str, &str); 2] = [("client_found_rows", "true"), ("prefer_socket", "false")];
+const OPTIONS: [(&str, &str); 3] = [
+    ("client_found_rows", "true"),
+    ("prefer_socket", "false"),
+    ("stmt_cache_size", "16"),
+];
 
 #[derive(Default)]
 struct Pool {
-    ready: RefCell<Vec<Connection>>,
-    /// Connections that are not used again.
-    doubtful: RefCell<Vec<Connection>>,
+    ready: RefCell<Vec<Session>>,
+    /// Those that are not used again.
+    doubtful: RefCell<Vec<Session>>,
     busy: Cell<usize>,
 }
 
@@ -39,41 +45,62 @@ thread_local! {
     static POOL: Pool = Pool::default();
 }
 
-/// A connection that somebody has alone.
+/// A connection, and what the server calls it.
+struct Session {
+    connection: Connection,
+    number: i64,
+}
+
+/// A connection that somebody has alone. Whoever is given up in the middle of something leaves it in doubt: it is whole
+/// only between an answer and the next question, and outside of a transaction.
 pub(crate) struct Lease {
-    connection: Option<Connection>,
-    /// Whether it can be used again: nothing is open on it.
+    session: Option<Session>,
     whole: Cell<bool>,
+    in_transaction: Cell<bool>,
 }
 
 /// Takes a connection, or makes one.
 pub(crate) async fn take() -> Result<Lease, Failure> {
-    let connection = POOL.with(|pool| {
+    let session = POOL.with(|pool| {
         pool.busy.set(pool.busy.get() + 1);
         pool.ready.borrow_mut().pop()
     });
+    let is_new = session.is_none();
     // From here on the place among the busy is given back when this is dropped.
     let mut lease = Lease {
-        connection,
+        session,
         whole: Cell::new(true),
+        in_transaction: Cell::new(false),
     };
-    if lease.connection.is_none() {
-        lease.whole.set(false);
-        lease.connection = Some(open().await?);
-        lease.begin().await?;
-        lease.whole.set(true);
+    if is_new {
+        let connection = open().await?;
+        lease.session = Some(Session { connection, number: 0 });
+        let number = lease.begin().await?;
+        if let Some(session) = &mut lease.session {
+            session.number = number;
+        }
     }
     Ok(lease)
+}
+
+/// Uses none of those again that wait to be used: the server that they were made to is gone.
+pub(crate) fn give_up_ready() {
+    POOL.with(|pool| {
+        let ready = mem::take(&mut *pool.ready.borrow_mut());
+        pool.doubtful.borrow_mut().extend(ready);
+    });
 }
 
 async fn open() -> Result<Connection, Failure> {
     let url = variables::get(URL)
         .await
-        .map_err(|error| Failure::gone(&format!("the variable {URL} cannot be read: {error}")))?;
-    let opened = Connection::open(with_options(url)).await;
+        .map_err(|error| Failure::halfway(unavailable(&format!("the variable {URL} cannot be read: {error}"))))?;
+    let Some(opened) = within(PATIENCE_MS, Connection::open(with_options(url))).await else {
+        return Err(Failure::halfway(unavailable("no connection in time")));
+    };
     opened.map_err(|error| match error {
         SpinError::MysqlError(MysqlError::ConnectionFailed(text)) if text.ends_with("is not permitted") => {
-            Failure::gone("the application may not connect there")
+            Failure::halfway(unavailable("the application may not connect there"))
         }
         error => failure(&error),
     })
@@ -90,42 +117,48 @@ fn with_options(mut url: String) -> String {
 }
 
 impl Lease {
-    /// Tells a new session how to behave.
-    async fn begin(&self) -> Result<(), Failure> {
+    /// Tells a new session how to behave. Gives its number.
+    async fn begin(&self) -> Result<i64, Failure> {
         for wish in session::greeting(LOCK_WAIT_S, ROWS_MAX + 1) {
             self.execute(&wish, &[]).await?;
         }
-        let version = match self
-            .query("SELECT VERSION()", &[])
-            .await?
-            .pop()
-            .and_then(|mut row| row.pop())
-        {
-            Some(Value::Text(version)) => version,
-            _ => String::new(),
+        let about = self.query("SELECT VERSION(), CONNECTION_ID()", &[]).await?.pop();
+        let (version, number) = match about.as_deref() {
+            Some([Value::Text(version), Value::Integer(number)]) => (version.as_str(), *number),
+            _ => return Err(Failure::halfway(unavailable("it does not say who it is"))),
         };
-        for wish in session::wishes(&version, PATIENCE_MS) {
+        for wish in session::wishes(version, PATIENCE_MS) {
             // Not every server knows these.
             let _ = self.execute(&wish, &[]).await;
         }
-        Ok(())
+        Ok(number)
     }
 
     fn connection(&self) -> Result<&Connection, Failure> {
-        self.connection
-            .as_ref()
-            .ok_or_else(|| Failure::gone("there is no connection"))
+        let session = self.session.as_ref();
+        let connection = session.map(|session| &session.connection);
+        connection.ok_or_else(|| Failure::gone("there is no connection"))
+    }
+
+    /// What a question gives, in time. The connection is in doubt until the answer is there.
+    async fn answered<T>(&self, question: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        let was_whole = self.whole.replace(false);
+        let Some(answer) = within(PATIENCE_MS, question).await else {
+            return Err(Failure::halfway(Error::Timeout(
+                "the store did not answer in time; a write may or may not have been kept".to_owned(),
+            )));
+        };
+        if answer.as_ref().err().is_none_or(|failure| failure.whole) {
+            self.whole.set(was_whole);
+        }
+        answer
     }
 
     /// Runs a statement that returns nothing.
     pub(crate) async fn execute(&self, sql: &str, params: &[Value]) -> Result<(), Failure> {
-        let connection = self.connection()?;
-        let done = connection.execute(sql, bind(params)?);
-        match within(PATIENCE_MS, done).await {
-            Some(Ok(())) => Ok(()),
-            Some(Err(error)) => Err(self.doubt(failure(&error))),
-            None => Err(self.late()),
-        }
+        let (connection, params) = (self.connection()?, bind(params)?);
+        let done = async { connection.execute(sql, params).await.map_err(|error| failure(&error)) };
+        self.answered(done).await
     }
 
     /// Rows that the last statement found or changed.
@@ -140,10 +173,7 @@ impl Lease {
 
     /// The rows of a statement.
     pub(crate) async fn query(&self, sql: &str, params: &[Value]) -> Result<Vec<Row>, Failure> {
-        match within(PATIENCE_MS, self.rows(sql, params)).await {
-            Some(rows) => rows.map_err(|failure| self.doubt(failure)),
-            None => Err(self.late()),
-        }
+        self.answered(self.rows(sql, params)).await
     }
 
     async fn rows(&self, sql: &str, params: &[Value]) -> Result<Vec<Row>, Failure> {
@@ -185,59 +215,70 @@ impl Lease {
         }
     }
 
-    /// Commits. None when it is done; else what the server said, or none when nothing was heard of it.
-    pub(crate) async fn commit(&self) -> Option<Option<(u16, String, String)>> {
-        let Ok(connection) = self.connection() else {
-            return Some(None);
+    /// Begins a transaction. Nobody uses the connection again until it is ended.
+    pub(crate) async fn begin_transaction(&self) -> Result<(), Failure> {
+        self.in_transaction.set(true);
+        self.execute("SET autocommit = 0", &[]).await
+    }
+
+    /// Commits, and makes the connection one for single statements again.
+    pub(crate) async fn commit(&self) -> Result<(), Failure> {
+        let connection = self.connection()?;
+        let committed = async {
+            connection
+                .execute("COMMIT", Vec::new())
+                .await
+                .map_err(|error| match said(&error) {
+                    Some((code, state, message)) => of_commit(Said {
+                        code,
+                        state: &state,
+                        message: &message,
+                    }),
+                    None => Failure::unknown("the connection was lost"),
+                })
         };
-        match within(PATIENCE_MS, connection.execute("COMMIT", Vec::new())).await {
-            Some(Ok(())) => None,
-            Some(Err(SpinError::MysqlError(MysqlError::QueryFailed(text)))) => Some(read_said(&text)),
-            Some(Err(_)) | None => Some(None),
-        }
+        self.answered(committed).await?;
+        // What is committed stays so, whatever becomes of the connection.
+        let _ = self.end().await;
+        Ok(())
     }
 
-    /// Undoes what is not committed.
+    /// Undoes what is not committed. A connection on which that cannot be done is ended by the server, so that nothing
+    /// stays locked.
     pub(crate) async fn roll_back(&self) {
-        if self.whole.get() && self.execute("ROLLBACK", &[]).await.is_err() {
-            self.whole.set(false);
+        if self.whole.get() && self.execute("ROLLBACK", &[]).await.is_ok() && self.end().await.is_ok() {
+            return;
+        }
+        self.whole.set(false);
+        let number = self.session.as_ref().map_or(0, |session| session.number);
+        let another = POOL.with(|pool| pool.ready.borrow_mut().pop());
+        if let Some(another) = another.filter(|_| number > 0) {
+            let kill = another.connection.execute(format!("KILL {number}"), Vec::new());
+            // One that was not heard of in time is as doubtful as the first.
+            let heard = within(PATIENCE_MS, kill).await.is_some();
+            POOL.with(|pool| {
+                let place = if heard { &pool.ready } else { &pool.doubtful };
+                place.borrow_mut().push(another);
+            });
         }
     }
 
-    /// Says that something is open on it until [`Self::settle`].
-    pub(crate) fn unsettle(&self) {
-        self.whole.set(false);
-    }
-
-    /// Nothing is open on it any more.
-    pub(crate) fn settle(&self) {
-        self.whole.set(true);
-    }
-
-    fn doubt(&self, failure: Failure) -> Failure {
-        if !failure.whole {
-            self.whole.set(false);
-        }
-        failure
-    }
-
-    fn late(&self) -> Failure {
-        self.whole.set(false);
-        Failure::halfway(Error::Timeout(
-            "the store did not answer in time; a write may or may not have been kept".to_owned(),
-        ))
+    async fn end(&self) -> Result<(), Failure> {
+        self.execute("SET autocommit = 1", &[]).await?;
+        self.in_transaction.set(false);
+        Ok(())
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let (connection, whole) = (self.connection.take(), self.whole.get());
+        let session = self.session.take();
+        let whole = self.whole.get() && !self.in_transaction.get();
         let finished = POOL.with(|pool| {
             pool.busy.set(pool.busy.get().saturating_sub(1));
-            match (connection, whole) {
-                (Some(connection), true) => pool.ready.borrow_mut().push(connection),
-                (Some(connection), false) => pool.doubtful.borrow_mut().push(connection),
-                (None, _) => {}
+            if let Some(session) = session {
+                let place = if whole { &pool.ready } else { &pool.doubtful };
+                place.borrow_mut().push(session);
             }
             match pool.busy.get() {
                 0 => mem::take(&mut *pool.doubtful.borrow_mut()),
@@ -248,23 +289,36 @@ impl Drop for Lease {
     }
 }
 
-/// What an error means. Spin passes the words of its client library on, which has those of the server in them.
+/// What an error means that does not answer a COMMIT.
 fn failure(error: &SpinError) -> Failure {
+    if let Some((code, state, message)) = said(error) {
+        if code == TOO_MANY_PREPARED {
+            return Failure::halfway(unavailable("it keeps too many statements prepared"));
+        }
+        return judge(Said {
+            code,
+            state: &state,
+            message: &message,
+        });
+    }
     let SpinError::MysqlError(error) = error else {
         return Failure::halfway(unavailable("a value cannot be read"));
     };
     match error {
-        MysqlError::QueryFailed(text) => match read_said(text) {
-            Some((code, state, message)) => judge(Said {
-                code,
-                state: &state,
-                message: &message,
-            }),
-            None => Failure::gone("the connection was lost"),
-        },
         MysqlError::BadParameter(text) => Failure::of_request(Error::Invalid(text.clone())),
         MysqlError::ConnectionFailed(_) => Failure::gone("it cannot be reached"),
-        MysqlError::ValueConversionFailed(_) | MysqlError::Other(_) => Failure::gone("the answer cannot be read"),
+        MysqlError::Other(text) if text.contains("exceeds limit") => {
+            Failure::halfway(Error::Overloaded("the result has too many bytes".to_owned()))
+        }
+        _ => Failure::gone("the connection was lost"),
+    }
+}
+
+/// What the server said: its number, state and words. Spin passes the words of its client library on, which has them.
+fn said(error: &SpinError) -> Option<(u16, String, String)> {
+    match error {
+        SpinError::MysqlError(MysqlError::QueryFailed(text)) => read_said(text),
+        _ => None,
     }
 }
 

@@ -1,4 +1,4 @@
-//! How long anything may take.
+//! How long anything may take, and chance.
 
 use std::pin::pin;
 
@@ -14,6 +14,11 @@ pub(crate) async fn within<T>(ms: u64, future: impl Future<Output = T>) -> Optio
         Either::Left((value, _)) => Some(value),
         Either::Right(_) => None,
     }
+}
+
+/// Any number.
+pub(crate) fn random() -> u64 {
+    spin_sdk::wasip3::random::random::get_random_u64()
 }
 
 /// Waits.

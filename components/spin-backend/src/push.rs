@@ -78,9 +78,9 @@ async fn publish(push: &Push) -> Result<(), Error> {
     };
     let lane = keyspace::topic::priority(usize::from(priority.min(3)));
     let topics = topics();
-    let mut outcome = Ok(());
-    for node in nodes {
-        if let Err(fault) = topics.publish(&Push::topic(&node), lane, &payload, Full::Refuses).await {
+    let publishing = nodes.into_iter().map(async |node| {
+        let published = topics.publish(&Push::topic(&node), lane, &payload, Full::Refuses).await;
+        if published.is_err() {
             let behind = Lease {
                 set: BEHIND.to_owned(),
                 member: node,
@@ -88,10 +88,14 @@ async fn publish(push: &Push) -> Result<(), Error> {
             };
             // When that fails as well, clients find it by their next pull.
             let _ = metadata().put(vec![behind]).await;
-            outcome = Err(fault.into());
         }
+        published
+    });
+    let outcomes = futures_util::future::join_all(publishing).await;
+    for outcome in outcomes {
+        outcome?;
     }
-    outcome
+    Ok(())
 }
 
 impl From<gateway::Audience> for Audience {

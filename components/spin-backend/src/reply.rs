@@ -53,6 +53,11 @@ fn value(packed: rmpv::Value) -> Value {
             reason = "a number of Lua loses its fraction on the way"
         )]
         rmpv::Value::F64(number) => Value::Int(number as i64),
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a number of Lua loses its fraction on the way"
+        )]
+        rmpv::Value::F32(number) => Value::Int(number as i64),
         rmpv::Value::String(text) => Value::BulkString(text.into_bytes()),
         rmpv::Value::Binary(bytes) => Value::BulkString(bytes),
         rmpv::Value::Array(items) => Value::Array(items.into_iter().map(value).collect()),

@@ -1,16 +1,21 @@
 //! The relational store. A transaction is one connection without autocommit for as long as it lasts; what the server
 //! undid for the sake of another is done again.
 
-use dialect::failure::{Failure, GONE, Said, of_commit};
+use std::time::{Duration, Instant};
+
+use dialect::failure::{Failure, GONE};
 use dialect::gate::{self, Kind};
 use dialect::sql::{Error, Outcome, Row, Step, Value};
 
 use crate::Backend;
 use crate::bindings::exports::mpim::host::sql as wit;
 use crate::mysql::{self, Lease};
+use crate::patience::{pause, random};
 
 /// How often what another transaction was in the way of is repeated.
 const RETRIES: u32 = 20;
+/// How long what is repeated may take, once more than the last try.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How often a connection that turns out to be lost is replaced.
 const REPLACEMENTS: u32 = 3;
 /// Steps of one batch, as on our own host.
@@ -88,8 +93,9 @@ async fn batch(steps: Vec<Step>) -> Result<Vec<Outcome>, Error> {
     repeated(async || transaction(&statements).await).await
 }
 
-/// Repeats what may be repeated: nothing of it was kept.
-async fn repeated<T>(work: impl AsyncFn() -> Result<T, Failure>) -> Result<T, Error> {
+/// Repeats what may be repeated: nothing of it was kept. Not for longer than a call has patience.
+pub(crate) async fn repeated<T>(work: impl AsyncFn() -> Result<T, Failure>) -> Result<T, Error> {
+    let begun = Instant::now();
     let (mut conflicts, mut lost) = (0, 0);
     loop {
         let failure = match work().await {
@@ -102,49 +108,50 @@ async fn repeated<T>(work: impl AsyncFn() -> Result<T, Failure>) -> Result<T, Er
             Some(_) => (&mut conflicts, RETRIES),
         };
         *count += 1;
-        if *count > most {
+        if *count > most || begun.elapsed() >= PATIENCE {
             return Err(failure.error);
+        }
+        if failure.again == Some(GONE) {
+            mysql::give_up_ready();
+        } else {
+            // Those that were in each other's way do not meet again.
+            pause(random() % (u64::from(conflicts) * 2 + 1)).await;
         }
     }
 }
 
 async fn transaction(statements: &[(&str, &Step, Kind)]) -> Result<Vec<Outcome>, Failure> {
     let lease = mysql::take().await?;
-    lease.execute("SET autocommit = 0", &[]).await?;
-    // Whoever is given up in the middle leaves a connection that nobody may use again.
-    lease.unsettle();
-    let outcomes = match perform(&lease, statements).await {
-        Ok(outcomes) => outcomes,
-        Err(failure) => {
-            if failure.whole {
-                lease.settle();
-                lease.roll_back().await;
-                end(&lease).await;
-            }
-            return Err(failure);
-        }
+    let work = async {
+        lease.begin_transaction().await?;
+        let outcomes = perform(&lease, statements).await?;
+        lease.commit().await?;
+        Ok(outcomes)
     };
-    commit(&lease).await?;
-    lease.settle();
-    end(&lease).await;
-    Ok(outcomes)
+    match work.await {
+        Ok(outcomes) => Ok(outcomes),
+        Err(failure) => {
+            lease.roll_back().await;
+            Err(failure)
+        }
+    }
 }
 
 async fn perform(lease: &Lease, statements: &[(&str, &Step, Kind)]) -> Result<Vec<Outcome>, Failure> {
     let mut outcomes = Vec::with_capacity(statements.len());
     for (index, (sql, step, kind)) in statements.iter().enumerate() {
         let outcome = match kind {
-            Kind::Read => Outcome {
-                affected: 0,
-                rows: lease.query(sql, &step.params).await?,
-            },
-            Kind::Write => {
+            Kind::Write if !is_select(sql) => {
                 lease.execute(sql, &step.params).await?;
                 Outcome {
                     affected: lease.affected().await?,
                     rows: Vec::new(),
                 }
             }
+            Kind::Read | Kind::Write => Outcome {
+                affected: 0,
+                rows: lease.query(sql, &step.params).await?,
+            },
         };
         let reached = outcome
             .affected
@@ -158,25 +165,11 @@ async fn perform(lease: &Lease, statements: &[(&str, &Step, Kind)]) -> Result<Ve
     Ok(outcomes)
 }
 
-async fn commit(lease: &Lease) -> Result<(), Failure> {
-    let Some(refused) = lease.commit().await else {
-        return Ok(());
-    };
-    Err(match refused {
-        Some((code, state, message)) => of_commit(Said {
-            code,
-            state: &state,
-            message: &message,
-        }),
-        None => Failure::unknown("the connection was lost"),
-    })
-}
-
-/// Makes the connection one for single statements again.
-async fn end(lease: &Lease) {
-    if lease.execute("SET autocommit = 1", &[]).await.is_err() {
-        lease.unsettle();
-    }
+/// Whether a statement that may change rows returns some all the same: it locks what it reads.
+fn is_select(sql: &str) -> bool {
+    sql.trim_start()
+        .get(..6)
+        .is_some_and(|word| word.eq_ignore_ascii_case("select"))
 }
 
 fn values(values: Vec<wit::Value>) -> Vec<Value> {

@@ -42,10 +42,7 @@ pub(crate) fn write_all(root: &Path, manifest: &Manifest, functions: &Functions,
     );
     write(&out.join("Cargo.toml"), workspace.as_bytes())?;
     // The same versions as everywhere.
-    let lock = out.join("Cargo.lock");
-    if !lock.exists() {
-        std::fs::copy(root.join("Cargo.lock"), &lock)?;
-    }
+    std::fs::copy(root.join("Cargo.lock"), out.join("Cargo.lock"))?;
     Ok(())
 }
 
@@ -194,13 +191,15 @@ fn code(
     let verify = match verifier {
         Some(method) => edge.verify(method).context("the method that verifies has another signature")?,
         None => "let _ = token;\n\
-                 Err(::wire::error::EdgeError::permanent(\"unauthenticated\", \"there is no way to verify tokens here\"))"
+                 Err(::wire::error::EdgeError::permanent(\"unauthenticated\", \"this node has no way to verify tokens\"))"
             .to_owned(),
     };
     let prepare = match takes_ids {
         true => {
-            "crate::bindings::mpim::spin::instance::prepare().await\
-             .map_err(|error| ::wire::error::EdgeError::passing(\"unavailable\", error.to_string()))"
+            "use crate::bindings::mpim::spin::instance::{Error, prepare};\n\
+             prepare().await.map_err(|error| {\n\
+             let (Error::Invalid(text) | Error::Unavailable(text) | Error::Overloaded(text) | Error::Timeout(text)) = error;\n\
+             ::wire::error::EdgeError::passing(\"unavailable\", text)\n})"
         }
         false => "Ok(())",
     };

@@ -39,7 +39,22 @@ impl Functions {
             let function = Function::read(&root.join(file)).with_context(|| file.clone())?;
             functions.insert(name.clone(), function);
         }
-        Ok(Self(functions))
+        let functions = Self(functions);
+        functions.check()?;
+        Ok(functions)
+    }
+
+    /// An interface has one function: of two, one would be called by the other's name.
+    fn check(&self) -> Result<()> {
+        let mut exporters: BTreeMap<&str, &str> = BTreeMap::new();
+        for (name, function) in self.iter() {
+            for export in function.exports.iter().filter(|export| export.contains(':')) {
+                if let Some(first) = exporters.insert(export, name) {
+                    bail!("{export} is exported by both {first} and {name}");
+                }
+            }
+        }
+        Ok(())
     }
 
     /// One by its name.
