@@ -158,7 +158,7 @@ fn what_is_no_manifest_is_said_to_be_none() {
 
 #[test]
 fn a_component_that_is_missing_is_named() {
-    let said = refused(&Manifest::default().set("component.send.source", "/nowhere/send.wasm"));
+    let said = refused(&Manifest::default().set("component.send.tool.mpim.component", "/nowhere/send.wasm"));
     says(&said, &["/nowhere/send.wasm", "No such file"]);
 }
 
@@ -176,7 +176,7 @@ fn bytes_that_are_no_component_are_told_with_their_function() {
     ];
     for bytes in damaged {
         std::fs::write(&file, bytes).expect("written");
-        let manifest = Manifest::default().set("component.send.source", file.display().to_string());
+        let manifest = Manifest::default().set("component.send.tool.mpim.component", file.display().to_string());
         says(
             &refused_in(&folder, &manifest.text()),
             &["send: not a component that can be run"],
@@ -245,7 +245,7 @@ fn a_method_that_the_manifest_names_and_nobody_exports_is_named() {
 #[test]
 fn a_method_that_does_not_fit_its_purpose_is_named_with_the_reason() {
     for (key, name, reason) in [
-        ("verify", "login.register", "one string"),
+        ("verify", "login.register", "a string"),
         ("written", "send.retry-pending", "list of u64"),
         ("topics", "login.verify", "connection"),
         ("sweep", "login.verify", "sweep"),

@@ -11,11 +11,12 @@ mod request;
 mod serve;
 
 pub use answer::{Answer, case, failed, json, nothing, refused, unknown, word};
-pub use request::{By, Caller, Method, Parts};
+pub use request::{By, Method, Parts};
 #[cfg(target_arch = "wasm32")]
 pub use serve::{Body, Request, Response, serve};
 use wire::Value;
 use wire::error::EdgeError;
+pub use wire::request::Caller;
 
 /// A function behind this edge.
 pub trait Function {

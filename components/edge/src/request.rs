@@ -2,8 +2,7 @@
 
 use wire::Value;
 use wire::error::EdgeError;
-use wire::json::{Members, Mismatch, Place};
-use wire::request::{ANONYMOUS, CALLER, arguments, bearer, is_secret, json_only};
+use wire::request::{CALLER, Caller, arguments, bearer, is_secret, json_only, spoken_for};
 
 /// What can be called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,19 +13,6 @@ pub struct Method {
     pub public: bool,
     /// Whether it is for logged-in users.
     pub takes_caller: bool,
-}
-
-/// Who makes a call; see `mpim:host/gateway`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caller {
-    /// The user.
-    pub user: u64,
-    /// The session.
-    pub session: u64,
-    /// The device of the session.
-    pub device: String,
-    /// The socket; none over HTTP.
-    pub connection: Option<u64>,
 }
 
 /// On whose behalf a call is made.
@@ -82,35 +68,9 @@ impl Parts<'_> {
     }
 
     fn on_behalf(&self) -> Result<By, EdgeError> {
-        let value = match self.callers {
-            [] => return Ok(By::System),
-            [value] => *value,
-            _ => return Err(nonsense("it is there twice")),
-        };
-        if value == ANONYMOUS.as_bytes() {
-            return Ok(By::Client(None));
+        match self.callers {
+            [] => Ok(By::System),
+            callers => Ok(By::Client(spoken_for(callers)?)),
         }
-        let value: Value = wire::parse(value).map_err(|error| nonsense(&error.to_string()))?;
-        let caller = Caller::read(value).map_err(|error| nonsense(&error.to_string()))?;
-        Ok(By::Client(Some(caller)))
     }
-}
-
-impl Caller {
-    fn read(value: Value) -> Result<Self, Mismatch> {
-        let place = Place::CALLER;
-        let mut members = Members::of(value, &place)?;
-        let caller = Self {
-            user: members.take("user")?,
-            session: members.take("session")?,
-            device: members.take("device")?,
-            connection: members.take("connection")?,
-        };
-        members.end()?;
-        Ok(caller)
-    }
-}
-
-fn nonsense(reason: &str) -> EdgeError {
-    EdgeError::permanent("invalid", format!("the header `{CALLER}` says no caller: {reason}"))
 }

@@ -4,7 +4,7 @@
 
 use axum::http::{HeaderMap, HeaderValue};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use wire::request::{ANONYMOUS, CALLER};
+use wire::request::{ANONYMOUS, CALLER, spoken_for};
 
 use super::error::EdgeError;
 use crate::identity::{Caller, Connection, Identity};
@@ -21,17 +21,11 @@ pub(super) enum By {
 impl By {
     /// On behalf of whom the headers of an operator's request make it.
     pub(super) fn read(headers: &HeaderMap) -> Result<Self, EdgeError> {
-        let mut values = headers.get_all(CALLER).iter();
-        let value = match (values.next(), values.next()) {
-            (None, _) => return Ok(Self::System),
-            (Some(value), None) => value.as_bytes(),
-            (Some(_), Some(_)) => return Err(nonsense("it is there twice")),
-        };
-        if value == ANONYMOUS.as_bytes() {
-            return Ok(Self::Client(None));
+        let callers: Vec<&[u8]> = headers.get_all(CALLER).iter().map(HeaderValue::as_bytes).collect();
+        if callers.is_empty() {
+            return Ok(Self::System);
         }
-        let record: CallerRecord = serde_json::from_slice(value).map_err(|error| nonsense(&error.to_string()))?;
-        Ok(Self::Client(Some(record.into())))
+        Ok(Self::Client(spoken_for(&callers)?.map(Caller::from)))
     }
 
     /// The header that says so; none for the host itself.
@@ -43,10 +37,6 @@ impl By {
         // Escaped text is visible ASCII; were it not, nobody would be spoken for.
         Some(HeaderValue::from_str(&visible(&text)).unwrap_or(anonymous))
     }
-}
-
-fn nonsense(reason: &str) -> EdgeError {
-    EdgeError::permanent("invalid", format!("the header `{CALLER}` says no caller: {reason}"))
 }
 
 /// JSON whose characters beyond visible ASCII are escaped: the name of a device may hold any.
@@ -93,8 +83,7 @@ impl<'de> Deserialize<'de> for Number {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Serialize)]
 struct CallerRecord {
     user: Number,
     session: Number,
@@ -114,13 +103,13 @@ impl From<&Caller> for CallerRecord {
     }
 }
 
-impl From<CallerRecord> for Caller {
-    fn from(record: CallerRecord) -> Self {
+impl From<wire::request::Caller> for Caller {
+    fn from(caller: wire::request::Caller) -> Self {
         Self {
-            user: record.user.0,
-            session: record.session.0,
-            device: record.device.into(),
-            connection: record.connection.map(|id| id.0),
+            user: caller.user,
+            session: caller.session,
+            device: caller.device.into(),
+            connection: caller.connection,
         }
     }
 }

@@ -106,6 +106,8 @@ async fn results_and_refusals_come_back_as_they_were_said() {
 async fn whoever_is_not_heard_as_the_operator_is_mistrusted() {
     let body: &str = EdgeError::not_the_operator("no").problem().leak();
     assert_eq!(answer(403, body).await, Err(Failure::Mistrusted));
+    let error = EdgeError::permanent("invalid", "no");
+    let body: &str = error.problem().leak();
     assert_eq!(answer(400, body).await, Err(Failure::Refused(error)));
 }
 

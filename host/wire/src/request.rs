@@ -3,11 +3,59 @@
 use serde_json::{Map, Value};
 
 use crate::error::EdgeError;
+use crate::json::{Members, Mismatch, Place};
 
 /// The header by which an operator says on whose behalf it calls: the JSON of a `caller` record, or [`ANONYMOUS`].
 pub const CALLER: &str = "mpim-caller";
 /// A client that is not logged in.
 pub const ANONYMOUS: &str = "anonymous";
+
+/// Who makes a call; see `mpim:host/gateway`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The user.
+    pub user: u64,
+    /// The session.
+    pub session: u64,
+    /// The device of the session.
+    pub device: String,
+    /// The socket; none over HTTP.
+    pub connection: Option<u64>,
+}
+
+impl Caller {
+    fn read(value: Value) -> Result<Self, Mismatch> {
+        let place = Place::CALLER;
+        let mut members = Members::of(value, &place)?;
+        let caller = Self {
+            user: members.take("user")?,
+            session: members.take("session")?,
+            device: members.take("device")?,
+            connection: members.take("connection")?,
+        };
+        members.end()?;
+        Ok(caller)
+    }
+}
+
+/// For whom an operator speaks, by every [`CALLER`] that a request has, of which there must be one. None: for a client
+/// that is not logged in.
+pub fn spoken_for(callers: &[&[u8]]) -> Result<Option<Caller>, EdgeError> {
+    let [value] = callers else {
+        return Err(nonsense("it is there twice"));
+    };
+    if *value == ANONYMOUS.as_bytes() {
+        return Ok(None);
+    }
+    let value = serde_json::from_slice(value).map_err(|error| nonsense(&error.to_string()))?;
+    Caller::read(value)
+        .map(Some)
+        .map_err(|error| nonsense(&error.to_string()))
+}
+
+fn nonsense(reason: &str) -> EdgeError {
+    EdgeError::permanent("invalid", format!("the header `{CALLER}` says no caller: {reason}"))
+}
 
 /// The token of an `Authorization` header.
 pub fn bearer(authorization: Option<&str>) -> Option<&str> {
