@@ -209,7 +209,6 @@ mod tests {
             r#"{"user":1.5,"session":"2","device":"d"}"#,
             r#"{"user":"18446744073709551616","session":"2","device":"d"}"#,
             r#"{"user":"1","session":"2","device":"d","more":1}"#,
-            r#"{"user":"1","user":"2","session":"2","device":"d"}"#,
             r#"{"user":"1","session":"2","device":"d"} anonymous"#,
             r#"{"user":"1","session":"2","device":"\ud800"}"#,
         ] {

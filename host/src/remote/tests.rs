@@ -68,7 +68,7 @@ async fn serve(mut stream: TcpStream, answer: Option<(u16, &str)>, asked: Arc<At
 }
 
 fn remote(url: &str, settings: RemoteSettings) -> Remote {
-    Remote::new(url, "token", settings, BreakerSettings::default(), 100).expect("a place")
+    Remote::new(url, "token", settings, BreakerSettings::default(), 1000).expect("a place")
 }
 
 async fn call(remote: &Remote) -> Result<String, Failure> {
@@ -131,10 +131,10 @@ async fn an_answer_that_is_not_one_of_functions_is_a_fault() {
 
 #[tokio::test]
 async fn an_answer_that_is_too_large_is_not_read_to_its_end() {
-    let body: &'static str = format!("\"{}\"", "a".repeat(100)).leak();
+    let body: &'static str = format!("\"{}\"", "a".repeat(1000)).leak();
     assert_eq!(
         answer(200, body).await,
-        Err(Failure::Refused(EdgeError::answer_too_large(100)))
+        Err(Failure::Refused(EdgeError::answer_too_large(1000)))
     );
 }
 
@@ -216,7 +216,7 @@ async fn what_no_function_is_called_is_not_sent() {
 #[test]
 fn places_and_tokens_that_cannot_be_used_are_named() {
     let new = |url: &str, token: &str| {
-        let remote = Remote::new(url, token, RemoteSettings::default(), BreakerSettings::default(), 100);
+        let remote = Remote::new(url, token, RemoteSettings::default(), BreakerSettings::default(), 1000);
         remote
             .map(|remote| remote.url().to_owned())
             .map_err(|error| error.to_string())
