@@ -92,13 +92,14 @@ impl Up {
         let listener = TcpListener::bind(self.listen)
             .await
             .with_context(|| format!("unable to listen on {}", self.listen))?;
-        let mut out = std::io::stdout();
-        writeln!(
-            out,
-            "Serving http://{}\nAvailable Routes:\n{}",
+        // In one piece: who waits for the first line may go away after it.
+        let said = format!(
+            "Serving http://{}\nAvailable Routes:\n{}\n",
             listener.local_addr()?,
             routes.join("\n")
-        )?;
+        );
+        let mut out = std::io::stdout();
+        out.write_all(said.as_bytes())?;
         out.flush()?;
         server::serve(Arc::new(application), listener).await
     }

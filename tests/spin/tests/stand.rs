@@ -42,8 +42,10 @@ impl Stand {
             .spawn()
             .expect("a stand-in");
         let mut line = String::new();
-        let stdout = process.stdout.take().expect("its output");
-        BufReader::new(stdout).read_line(&mut line).expect("its first line");
+        let mut stdout = BufReader::new(process.stdout.take().expect("its output"));
+        stdout.read_line(&mut line).expect("its first line");
+        // What is said later is read as well: nobody writes into a pipe that is closed.
+        std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
         let address = line.trim().strip_prefix("Serving http://").expect("its address");
         Self {
             process,
