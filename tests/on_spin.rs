@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use self::ground::{Ground, OPERATOR_TOKEN, Platform};
+use self::ground::Ground;
 use crate::harness::dice::Dice;
 use crate::harness::node::Folder;
+use crate::harness::platform::{OPERATOR_TOKEN, Platform};
 use crate::harness::{Client, Manifest, Node, http};
 
 async fn the_same_answers(platform: Platform) {

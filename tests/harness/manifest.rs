@@ -60,6 +60,17 @@ impl Manifest {
             .set(&format!("component.{name}.tool.mpim.public"), public)
     }
 
+    /// The same application on Spin, with composed components in a folder.
+    pub fn for_spin(&self, folder: &Path) -> Self {
+        let mut manifest = self.clone();
+        let functions: Vec<String> = manifest.table("component").keys().cloned().collect();
+        for function in functions {
+            let composed = folder.join(format!("{function}.wasm")).display().to_string();
+            manifest = manifest.set(&format!("component.{function}.source"), composed);
+        }
+        manifest
+    }
+
     /// The text.
     pub fn text(&self) -> String {
         self.0.to_string()

@@ -4,14 +4,19 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::Manifest;
+use super::elsewhere::Elsewhere;
 
 /// A folder that is removed when it is dropped.
-pub struct Folder(PathBuf);
+pub struct Folder {
+    path: PathBuf,
+    /// The functions of its nodes, unless they are on the nodes.
+    elsewhere: OnceLock<Option<Elsewhere>>,
+}
 
 impl Folder {
     /// An empty folder.
@@ -24,18 +29,21 @@ impl Folder {
         );
         let path = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&path).expect("a temporary folder");
-        Self(path)
+        Self {
+            path,
+            elsewhere: OnceLock::new(),
+        }
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 }
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
+        let _ = std::fs::remove_dir_all(&self.path);
     }
 }
 
@@ -75,7 +83,12 @@ impl Node {
 
     /// Starts an application; what it says when it does not start is the error.
     pub fn try_in_folder(manifest: &Manifest, folder: Arc<Folder>) -> Result<Self, String> {
-        Self::run(mpim(), manifest, folder, &[])
+        let elsewhere = folder
+            .elsewhere
+            .get_or_init(|| Elsewhere::if_wanted(manifest, &folder.path));
+        let arguments = elsewhere.as_ref().map(Elsewhere::arguments).unwrap_or_default();
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        Self::run(mpim(), manifest, Arc::clone(&folder), &arguments)
     }
 
     /// Starts an application with more arguments.
@@ -247,22 +260,34 @@ impl Drop for Node {
         }
         if std::thread::panicking() {
             eprintln!("the node had logged:\n{}", self.log());
+            if let Some(Some(elsewhere)) = self.folder.elsewhere.get() {
+                eprintln!("its functions had logged:\n{}", elsewhere.log());
+            }
         }
     }
 }
 
 /// All nodes of the tests share their compiled components: each is compiled once.
 pub fn share_compiled(folder: &Path) {
-    use std::os::unix::fs::DirBuilderExt;
-    let shared = super::manifest::root().join("target/tests-cache");
-    let mut private = std::fs::DirBuilder::new();
-    private.recursive(true).mode(0o700);
-    private.create(&shared).expect("the shared cache");
-    private.create(folder.join("data")).expect("the data folder");
+    make_private(&folder.join("data"));
     let link = folder.join("data/cache");
     if !link.exists() {
-        std::os::unix::fs::symlink(shared, link).expect("linked");
+        std::os::unix::fs::symlink(compiled(), link).expect("linked");
     }
+}
+
+/// Where the compiled components of all tests are.
+pub fn compiled() -> PathBuf {
+    let shared = super::manifest::root().join("target/tests-cache");
+    make_private(&shared);
+    shared
+}
+
+fn make_private(folder: &Path) {
+    use std::os::unix::fs::DirBuilderExt;
+    let mut private = std::fs::DirBuilder::new();
+    private.recursive(true).mode(0o700);
+    private.create(folder).expect("a folder");
 }
 
 fn gather(mut stream: impl Read + Send + 'static) -> (Arc<Mutex<String>>, JoinHandle<()>) {

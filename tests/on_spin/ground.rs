@@ -1,33 +1,16 @@
 //! Spin, or its stand-in, with the application and its servers. Started once for each platform, and ended with the
 //! process of the tests; stories keep apart by the names of their users.
 
-use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde_json::json;
-use servers::Watch;
-use servers::mariadb::Mariadb;
 use servers::redis::Redis;
 
 use crate::harness::client::PASSWORD;
-use crate::harness::manifest::root;
-use crate::harness::node::{Folder, mpim};
+use crate::harness::node::Folder;
+use crate::harness::platform::{Application, OPERATOR_TOKEN, Platform, database, migrate, own_manifest};
 use crate::harness::{Manifest, Node, http};
-
-/// The secret of the operator of these stories.
-pub(super) const OPERATOR_TOKEN: &str = "operator-of-these-stories";
-
-/// What runs the application.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Platform {
-    /// A Wasmtime that offers what Spin does.
-    StandIn,
-    /// The `spin` on the PATH.
-    Spin,
-}
 
 /// The application on a platform.
 #[derive(Clone)]
@@ -42,9 +25,8 @@ pub(super) struct Ground {
 /// What is started once.
 struct Running {
     ground: Ground,
-    _mariadb: Mariadb,
+    _application: Application,
     _redis: Redis,
-    _watch: Watch,
 }
 
 /// An account with a session.
@@ -114,69 +96,17 @@ impl Ground {
 }
 
 fn run(platform: Platform) -> Running {
-    let mariadb = Mariadb::start();
-    let redis = Redis::start();
-    let mysql = mariadb.url("on_spin");
-    let migrated = mpim()
-        .args(["migrate", "--mysql", &mysql])
-        .output()
-        .expect("the binary runs");
-    assert!(
-        migrated.status.success(),
-        "{}",
-        String::from_utf8_lossy(&migrated.stderr)
-    );
-    let port = servers::free_port();
-    let mut command = match platform {
-        Platform::StandIn => Command::new(stand_in()),
-        Platform::Spin => Command::new("spin"),
-    };
-    command.arg("up").arg("--from").arg(root().join("spin.toml"));
-    command.args(["--listen", &format!("127.0.0.1:{port}")]);
-    for variable in [
-        format!("mysql_url={mysql}"),
-        format!("redis_url={}", redis.url()),
-        format!("operator_token={OPERATOR_TOKEN}"),
-    ] {
-        command.args(["--variable", &variable]);
-    }
-    let folder = servers::folder("on-spin");
-    let log = std::fs::File::create(folder.join("log")).expect("a log");
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
-    let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let watch = Watch::over(child.id(), &folder);
-    let mut said = BufReader::new(child.stdout.take().expect("piped"));
-    let mut line = String::new();
-    while !line.contains("http://") {
-        line.clear();
-        let read = said.read_line(&mut line).expect("readable");
-        let log = || std::fs::read_to_string(folder.join("log")).unwrap_or_default();
-        assert!(read > 0, "it did not start: {}", log());
-    }
-    std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
-    // Nobody waits for its end: the watch ends it with this process.
-    std::mem::forget(child);
+    let (mysql, redis) = (database(), Redis::start());
+    migrate(&mysql);
+    let application = Application::start(platform, &own_manifest(), &mysql, &redis.url());
     Running {
         ground: Ground {
-            url: format!("http://127.0.0.1:{port}"),
+            url: application.url.clone(),
             mysql,
             redis: redis.url(),
             story: 0,
         },
-        _mariadb: mariadb,
+        _application: application,
         _redis: redis,
-        _watch: watch,
     }
-}
-
-/// The stand-in is built with the tests of the workspace, beside the binary under test.
-fn stand_in() -> PathBuf {
-    let binary = PathBuf::from(mpim().get_program());
-    let stand_in = binary.with_file_name("spin-stand-in");
-    assert!(
-        stand_in.is_file(),
-        "{} is not built: cargo build --release -p spin-stand-in",
-        stand_in.display()
-    );
-    stand_in
 }

@@ -1,16 +1,13 @@
 //! Nodes with functions and nodes without, on one database and one Redis.
 //!
-//! The database's server is started once; each fleet has a database of its own and a Redis of its own.
+//! Each fleet has a database of its own and a Redis of its own.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use crate::harness::node::Folder;
+use crate::harness::platform::database;
 use crate::harness::{Manifest, Node, http};
-use servers::mariadb::Mariadb;
 use servers::redis::Redis;
-
-static MARIADB: Mutex<Option<Mariadb>> = Mutex::new(None);
 
 /// What the nodes share.
 pub(super) struct Fleet {
@@ -38,14 +35,10 @@ impl Fleet {
 
     /// As [`Fleet::new`], for nodes with another manifest.
     pub(super) fn with(manifest: Manifest) -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let database = format!("fleet{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        let mut mariadb = MARIADB.lock().expect("not poisoned");
-        let mysql = mariadb.get_or_insert_with(Mariadb::start).url(&database);
         let redis = Redis::start();
         Self {
             manifest,
-            mysql,
+            mysql: database(),
             redis: redis.url(),
             _redis: redis,
         }

@@ -28,8 +28,10 @@ usage: cargo xtask COMMAND
   cluster N       build, and start N nodes on a private Redis and MariaDB, on 127.0.0.1:7080 and the ports after it
   bot             build the component in Python into target/fixtures/bot.wasm, with tools that it gets from PyPI;
                   installs python3-venv by apt where it is missing and it may
-  test [ARGS]     bundle, the guests that the tests run, the bot among them, and the tests of the workspace: cargo test
-                  ARGS; installs redis-server and mariadb-server by apt where they are missing and it may
+  test [ARGS]     spin, bundle, the guests that the tests run, the bot among them, and the tests of the workspace: cargo
+                  test ARGS. Without ARGS the stories of clients once more, with their functions on a stand-in for Spin,
+                  and on `spin` itself where it is on the PATH. Installs redis-server, mariadb-server and python3-venv by
+                  apt where they are missing and it may
   soak [--minutes N] [STORY]
                   as test, but the stories of clusters alone, again and again with new seeds, for 10 minutes unless
                   said otherwise; then a table. MPIM_SOAK=N makes each story N times as long
@@ -126,19 +128,9 @@ fn test(arguments: &[String]) -> Result<(), Failure> {
     components::build_fixtures(&workspace)?;
     bot::build(&workspace)?;
     spin::compose(&workspace)?;
-    if packages::is_there("spin") {
-        let on_spin = [
-            "test",
-            "--release",
-            "--package",
-            "mpim",
-            "--test",
-            "stories",
-            "--",
-            "--ignored",
-            "on_spin",
-        ];
-        cargo::run(&workspace, &on_spin)?;
+    // Whoever asks for some tests gets those.
+    if arguments.is_empty() {
+        spin::tell_all(&workspace)?;
     }
     let mut all = vec!["test", "--release", "--workspace"];
     all.extend(arguments.iter().map(String::as_str));

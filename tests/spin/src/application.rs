@@ -10,6 +10,7 @@ use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine};
 use wasmtime_wasi_http::p3::bindings::ServicePre;
 
+use crate::cache;
 use crate::guest::{Guest, Permits, link};
 use crate::hosts::Hosts;
 use crate::instances::Handler;
@@ -33,6 +34,8 @@ pub struct Options {
     pub reuse: Reuse,
     /// Whether what components write goes to the output of this process.
     pub heard: bool,
+    /// A folder of this user alone for compiled components, which the next start takes from there.
+    pub cache: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -41,6 +44,7 @@ impl Default for Options {
             variables: BTreeMap::new(),
             reuse: Reuse::default(),
             heard: true,
+            cache: None,
         }
     }
 }
@@ -67,7 +71,9 @@ impl Application {
             let service = match compiled.get(&entry.source) {
                 Some(service) => service.clone(),
                 None => {
-                    let service = compile(&linker, &entry.source).with_context(|| format!("component `{name}`"))?;
+                    let component = cache::compile(&engine, &entry.source, options.cache.as_deref());
+                    let service = component.and_then(|component| prepare(&linker, &component));
+                    let service = service.with_context(|| format!("component `{name}`"))?;
                     compiled.insert(entry.source.clone(), service.clone());
                     service
                 }
@@ -88,9 +94,8 @@ impl Application {
     }
 }
 
-fn compile(linker: &Linker<Guest>, source: &PathBuf) -> Result<ServicePre<Guest>> {
-    let component = Component::from_file(linker.engine(), source)?;
-    let linked = linker.instantiate_pre(&component)?;
+fn prepare(linker: &Linker<Guest>, component: &Component) -> Result<ServicePre<Guest>> {
+    let linked = linker.instantiate_pre(component)?;
     let service = ServicePre::new(linked).map_err(anyhow::Error::from);
     service.context("it exports no `wasi:http/handler@0.3.0`")
 }

@@ -6,6 +6,7 @@
 //! to know the application, and anything of Spin that the application has no use for: that is refused by name.
 
 pub mod application;
+mod cache;
 mod connections;
 mod guest;
 pub mod hosts;

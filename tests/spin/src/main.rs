@@ -51,6 +51,9 @@ struct Up {
     /// The requests of an instance at a time.
     #[arg(long, default_value_t = 16)]
     max_instance_concurrent_reuse_count: usize,
+    /// A folder of this user alone for compiled components; Spin has none.
+    #[arg(long, env = "STAND_IN_CACHE", hide = true)]
+    cache: Option<PathBuf>,
     /// How many seconds an instance without requests is kept, or milliseconds with `ms`.
     #[arg(long, default_value = "1s", value_parser = read_duration)]
     idle_instance_timeout: Duration,
@@ -77,6 +80,7 @@ impl Up {
         let mut options = Options {
             variables: BTreeMap::from_iter(self.variables),
             heard: !self.quiet,
+            cache: self.cache,
             ..Options::default()
         };
         options.reuse.requests = self.max_instance_reuse_count;

@@ -166,6 +166,8 @@ fn command(folder: &Folder, arguments: &[&str]) -> Command {
         .args(["up", "--listen", "127.0.0.1:0", "--from"])
         .arg(folder.0.join("spin.toml"))
         .args(arguments)
+        // With it errors carry where they were made.
+        .env_remove("RUST_BACKTRACE")
         .env_remove("SPIN_VARIABLE_WORD")
         .env("SPIN_VARIABLE_EMPTY", "from the environment");
     command

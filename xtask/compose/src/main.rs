@@ -2,7 +2,8 @@
 //! function that answers HTTP and knows the function's types; `join` puts each of them, its function, the functions
 //! that this one calls and the adapters together into one component without imports but those of the platform.
 //!
-//! Called by `cargo xtask spin`, in the folder of the checkout.
+//! Called by `cargo xtask spin`, in the folder of the checkout. Another application of the same functions, with other
+//! settings, is joined by naming its manifest and the folder for what is made.
 
 mod edges;
 mod functions;
@@ -18,10 +19,11 @@ use anyhow::{Result, bail};
 use functions::Functions;
 use manifest::Manifest;
 
-const USAGE: &str = "usage: compose edges|join";
+const USAGE: &str = "usage: compose edges|join [MANIFEST FOLDER]";
 
 fn main() -> ExitCode {
-    match run(std::env::args().nth(1).as_deref()) {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments.iter().map(String::as_str).collect::<Vec<_>>()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("compose: {error:#}");
@@ -30,14 +32,18 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(step: Option<&str>) -> Result<()> {
+fn run(arguments: &[&str]) -> Result<()> {
     let root = std::env::current_dir()?;
-    let manifest = Manifest::read(&root)?;
+    let (step, manifest, out) = match *arguments {
+        [step] => (step, root.join("spin.toml"), root.join("target/spin")),
+        [step, manifest, out] => (step, manifest.into(), out.into()),
+        _ => bail!(USAGE),
+    };
+    let manifest = Manifest::read(&manifest)?;
     let functions = Functions::read(&root, &manifest)?;
-    let out = root.join("target/spin");
     match step {
-        Some("edges") => edges::write_all(&root, &manifest, &functions, &out.join("edges")),
-        Some("join") => join::all(&root, &manifest, &functions, &out),
+        "edges" => edges::write_all(&root, &manifest, &functions, &out.join("edges")),
+        "join" => join::all(&root, &manifest, &functions, &out),
         _ => bail!(USAGE),
     }
 }

@@ -84,10 +84,9 @@ pub(crate) struct Function {
 }
 
 impl Manifest {
-    /// Reads `spin.toml`.
-    pub(crate) fn read(root: &Path) -> Result<Self> {
-        let path = root.join("spin.toml");
-        let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    /// Reads a `spin.toml`.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
         toml::from_str(&text).with_context(|| path.display().to_string())
     }
 

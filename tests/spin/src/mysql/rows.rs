@@ -71,6 +71,11 @@ async fn run(
     // A component that does not wait for them has no use for the rows either, which is told when they are sent.
     let _ = columns.send(described.clone());
     let other = |error: mysql_async::Error| Failure::Other(error.to_string());
+    if described.is_empty() {
+        // The driver that Spin has says so of itself.
+        result.drop_result().await.map_err(other)?;
+        return Err(Failure::Other("unable to stream query result".to_owned()));
+    }
     let stream = result.stream::<mysql_async::Row>().await.map_err(other)?;
     let mut stream = stream.ok_or_else(|| Failure::Other("unable to stream query result".to_owned()))?;
     let mut bytes = size_of::<Result>();
