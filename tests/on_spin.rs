@@ -4,6 +4,7 @@
 //! Spin itself are ignored by name, and told by `cargo xtask test` where a `spin` binary is on the PATH.
 
 mod ground;
+mod outages;
 mod script;
 
 use std::sync::Arc;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde_json::json;
+use servers::mariadb::Mariadb;
 use servers::redis::Redis;
 
 use crate::harness::client::PASSWORD;
@@ -29,6 +30,32 @@ struct Running {
     _redis: Redis,
 }
 
+/// The application with servers that a story may harm.
+pub(super) struct Alone {
+    pub(super) ground: Ground,
+    pub(super) mariadb: Mariadb,
+    pub(super) redis: Redis,
+    _application: Application,
+}
+
+impl Alone {
+    /// Everything new.
+    pub(super) async fn start(platform: Platform) -> Self {
+        let started = tokio::task::spawn_blocking(move || {
+            let (mariadb, redis) = (Mariadb::start(), Redis::start());
+            let mysql = mariadb.url("alone");
+            let (ground, application) = Ground::of(platform, mysql, &redis);
+            Self {
+                ground,
+                mariadb,
+                redis,
+                _application: application,
+            }
+        });
+        started.await.expect("started")
+    }
+}
+
 /// An account with a session.
 pub(super) struct User {
     pub(super) user: String,
@@ -50,6 +77,19 @@ impl Ground {
             story: STORIES.fetch_add(1, Ordering::Relaxed),
             ..started.await.expect("started")
         }
+    }
+
+    /// The application on new servers.
+    fn of(platform: Platform, mysql: String, redis: &Redis) -> (Self, Application) {
+        migrate(&mysql);
+        let application = Application::start(platform, &own_manifest(), &mysql, &redis.url());
+        let ground = Self {
+            url: application.url.clone(),
+            mysql,
+            redis: redis.url(),
+            story: 0,
+        };
+        (ground, application)
     }
 
     /// The name of a user in this story.
@@ -96,16 +136,10 @@ impl Ground {
 }
 
 fn run(platform: Platform) -> Running {
-    let (mysql, redis) = (database(), Redis::start());
-    migrate(&mysql);
-    let application = Application::start(platform, &own_manifest(), &mysql, &redis.url());
+    let redis = Redis::start();
+    let (ground, application) = Ground::of(platform, database(), &redis);
     Running {
-        ground: Ground {
-            url: application.url.clone(),
-            mysql,
-            redis: redis.url(),
-            story: 0,
-        },
+        ground,
         _application: application,
         _redis: redis,
     }

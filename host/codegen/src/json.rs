@@ -7,6 +7,9 @@ use wit_parser::{Case, Enum, Flags, InterfaceId, Record, Resolve, Type, TypeDefK
 use crate::Bindings;
 use crate::names::{camel, ident};
 
+/// The longest tuple: `wire::json::Json` has no longer one, nor does Rust show or compare one.
+const TUPLE_MAX: usize = 12;
+
 /// Implementations for every type that these interfaces define, but for those that cannot be sent.
 pub fn implementations(bindings: &Bindings<'_>, interfaces: &[InterfaceId]) -> String {
     let mut code = String::new();
@@ -52,7 +55,7 @@ pub(crate) fn is_sendable(resolve: &Resolve, ty: &Type) -> bool {
         TypeDefKind::Enum(_) | TypeDefKind::Flags(_) => true,
         TypeDefKind::Record(record) => all(record.fields.iter().map(|field| &field.ty).collect()),
         TypeDefKind::Variant(variant) => all(variant.cases.iter().filter_map(|case| case.ty.as_ref()).collect()),
-        TypeDefKind::Tuple(tuple) => tuple.types.len() <= 6 && all(tuple.types.iter().collect()),
+        TypeDefKind::Tuple(tuple) => tuple.types.len() <= TUPLE_MAX && all(tuple.types.iter().collect()),
         TypeDefKind::Type(ty) | TypeDefKind::List(ty) | TypeDefKind::Option(ty) => is_sendable(resolve, ty),
         TypeDefKind::Result(result) => all(result.ok.iter().chain(result.err.iter()).collect()),
         _ => false,
