@@ -20,6 +20,8 @@ pub struct Response {
     pub content_type: String,
     /// The body.
     pub text: String,
+    /// Whether the head says how long the body is: it is not sent in pieces.
+    pub is_measured: bool,
 }
 
 impl Response {
@@ -105,12 +107,14 @@ pub async fn at(url: &str, method: &str, path: &str, body: impl Into<Bytes>, hea
             .headers()
             .get("content-type")
             .map(|value| value.to_str().expect("text").to_owned());
+        let is_measured = response.headers().contains_key("content-length");
         let text = response.into_body().collect().await.expect("a body").to_bytes();
         connection.abort();
         Response {
             status,
             content_type: content_type.unwrap_or_default(),
             text: String::from_utf8(text.to_vec()).expect("UTF-8"),
+            is_measured,
         }
     })
     .await

@@ -95,6 +95,7 @@ impl Raw {
             status: status.expect("a status"),
             content_type: header("content-type: "),
             text: String::from_utf8(body).expect("UTF-8"),
+            is_measured: true,
         })
     }
 

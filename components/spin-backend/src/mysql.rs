@@ -5,25 +5,23 @@
 //! used again, and dropped only when no other is in use or being made: Spin can hang where one is dropped while another
 //! is opened.
 
+mod said;
+mod value;
+
 use std::cell::{Cell, RefCell};
 use std::mem;
 
-use dialect::failure::{Failure, Said, judge, of_commit, unavailable};
+use dialect::failure::{Failure, Said, of_commit, unavailable};
+use dialect::limits::{JOB_MS, LOCK_WAIT_S, ROWS_MAX};
 use dialect::session;
 use dialect::sql::{Error, Row, Value};
-use spin_sdk::mysql::{Connection, DbValue, Error as SpinError, MysqlError, ParameterValue};
+use spin_sdk::mysql::{Connection, Error as SpinError, MysqlError};
 use spin_sdk::variables;
 
+use self::said::{failure, said};
+use self::value::{bind, read};
 use crate::patience::within;
 
-/// How long one statement may take, in milliseconds, as on our own host.
-const PATIENCE_MS: u64 = 5_000;
-/// How long a statement waits for a lock, in seconds.
-const LOCK_WAIT_S: u32 = 2;
-/// The server keeps as many statements prepared as it may.
-const TOO_MANY_PREPARED: u16 = 1461;
-/// Rows that one query may return.
-const ROWS_MAX: usize = 10_000;
 /// The variable that says where the database is: `mysql://user:password@host:port/database`.
 const URL: &str = "mysql_url";
 /// What the URL must say as well: an UPDATE counts the rows that it finds, and no file of a socket is looked for.
@@ -95,7 +93,7 @@ async fn open() -> Result<Connection, Failure> {
     let url = variables::get(URL)
         .await
         .map_err(|error| Failure::halfway(unavailable(&format!("the variable {URL} cannot be read: {error}"))))?;
-    let Some(opened) = within(PATIENCE_MS, Connection::open(with_options(url))).await else {
+    let Some(opened) = within(JOB_MS, Connection::open(with_options(url))).await else {
         return Err(Failure::halfway(unavailable("no connection in time")));
     };
     opened.map_err(|error| match error {
@@ -127,7 +125,7 @@ impl Lease {
             Some([Value::Text(version), Value::Integer(number)]) => (version.as_str(), *number),
             _ => return Err(Failure::halfway(unavailable("it does not say who it is"))),
         };
-        for wish in session::wishes(version, PATIENCE_MS) {
+        for wish in session::wishes(version, JOB_MS) {
             // Not every server knows these.
             let _ = self.execute(&wish, &[]).await;
         }
@@ -143,7 +141,7 @@ impl Lease {
     /// What a question gives, in time. The connection is in doubt until the answer is there.
     async fn answered<T>(&self, question: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         let was_whole = self.whole.replace(false);
-        let Some(answer) = within(PATIENCE_MS, question).await else {
+        let Some(answer) = within(JOB_MS, question).await else {
             return Err(Failure::halfway(Error::Timeout(
                 "the store did not answer in time; a write may or may not have been kept".to_owned(),
             )));
@@ -255,7 +253,7 @@ impl Lease {
         if let Some(another) = another.filter(|_| number > 0) {
             let kill = another.connection.execute(format!("KILL {number}"), Vec::new());
             // One that was not heard of in time is as doubtful as the first.
-            let heard = within(PATIENCE_MS, kill).await.is_some();
+            let heard = within(JOB_MS, kill).await.is_some();
             POOL.with(|pool| {
                 let place = if heard { &pool.ready } else { &pool.doubtful };
                 place.borrow_mut().push(another);
@@ -287,116 +285,4 @@ impl Drop for Lease {
         });
         drop(finished);
     }
-}
-
-/// What an error means that does not answer a COMMIT.
-fn failure(error: &SpinError) -> Failure {
-    if let Some((code, state, message)) = said(error) {
-        if code == TOO_MANY_PREPARED {
-            return Failure::halfway(unavailable("it keeps too many statements prepared"));
-        }
-        return judge(Said {
-            code,
-            state: &state,
-            message: &message,
-        });
-    }
-    let SpinError::MysqlError(error) = error else {
-        return Failure::halfway(unavailable("a value cannot be read"));
-    };
-    match error {
-        MysqlError::BadParameter(text) => Failure::of_request(Error::Invalid(text.clone())),
-        MysqlError::ConnectionFailed(_) => Failure::gone("it cannot be reached"),
-        MysqlError::Other(text) if text.contains("exceeds limit") => {
-            Failure::halfway(Error::Overloaded("the result has too many bytes".to_owned()))
-        }
-        _ => Failure::gone("the connection was lost"),
-    }
-}
-
-/// What the server said: its number, state and words. Spin passes the words of its client library on, which has them.
-fn said(error: &SpinError) -> Option<(u16, String, String)> {
-    match error {
-        SpinError::MysqlError(MysqlError::QueryFailed(text)) => read_said(text),
-        _ => None,
-    }
-}
-
-/// The number, the state and the words of the server in `Server(ServerError { code: …, message: "…", state: "…" })`.
-fn read_said(text: &str) -> Option<(u16, String, String)> {
-    let (_, said) = text.split_once("ServerError {")?;
-    let (_, code) = said.split_once("code: ")?;
-    let code = code
-        .split(|letter: char| !letter.is_ascii_digit())
-        .next()?
-        .parse()
-        .ok()?;
-    let quoted = |name: &str| {
-        let (_, text) = said.split_once(&format!("{name}: \""))?;
-        Some(unescaped(text))
-    };
-    Some((
-        code,
-        quoted("state").unwrap_or_default(),
-        quoted("message").unwrap_or_default(),
-    ))
-}
-
-/// A text in quotes, up to the closing one.
-fn unescaped(text: &str) -> String {
-    let mut plain = String::new();
-    let mut letters = text.chars();
-    while let Some(letter) = letters.next() {
-        match letter {
-            '"' => break,
-            '\\' => plain.extend(letters.next()),
-            letter => plain.push(letter),
-        }
-    }
-    plain
-}
-
-fn bind(params: &[Value]) -> Result<Vec<ParameterValue>, Failure> {
-    let bound = params.iter().enumerate().map(|(place, param)| {
-        Ok(match param {
-            Value::Null => ParameterValue::DbNull,
-            Value::Integer(number) => ParameterValue::Int64(*number),
-            Value::Real(number) if !number.is_finite() => {
-                let reason = format!("parameter {place} is not a finite number");
-                return Err(Failure::of_request(Error::Invalid(reason)));
-            }
-            Value::Real(number) => ParameterValue::Floating64(*number),
-            Value::Text(text) => ParameterValue::Str(text.clone()),
-            Value::Blob(bytes) => ParameterValue::Binary(bytes.clone()),
-        })
-    });
-    bound.collect()
-}
-
-/// A value of a row. Spin calls a text binary when its column is compared byte by byte, as all of ours are, so bytes
-/// that are text are taken for text.
-fn read(value: DbValue) -> Result<Value, Error> {
-    Ok(match value {
-        DbValue::DbNull => Value::Null,
-        DbValue::Boolean(truth) => Value::Integer(i64::from(truth)),
-        DbValue::Int8(number) => Value::Integer(number.into()),
-        DbValue::Int16(number) => Value::Integer(number.into()),
-        DbValue::Int32(number) => Value::Integer(number.into()),
-        DbValue::Int64(number) => Value::Integer(number),
-        DbValue::Uint8(number) => Value::Integer(number.into()),
-        DbValue::Uint16(number) => Value::Integer(number.into()),
-        DbValue::Uint32(number) => Value::Integer(number.into()),
-        DbValue::Uint64(number) => Value::Integer(
-            i64::try_from(number)
-                .map_err(|_| Error::Invalid("a number does not fit into 64 bits with a sign".to_owned()))?,
-        ),
-        DbValue::Floating32(number) => Value::Real(number.into()),
-        DbValue::Floating64(number) => Value::Real(number),
-        DbValue::Str(text) => Value::Text(text),
-        DbValue::Binary(bytes) => match String::from_utf8(bytes) {
-            Ok(text) => Value::Text(text),
-            Err(error) => Value::Blob(error.into_bytes()),
-        },
-        DbValue::Unsupported => return Err(Error::Invalid("a column has a type that Spin cannot carry".to_owned())),
-    })
 }

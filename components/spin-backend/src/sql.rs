@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use dialect::failure::{Failure, GONE};
 use dialect::gate::{self, Kind};
+use dialect::limits::{RETRIES, STATEMENT_BYTES_MAX, STEPS_MAX};
 use dialect::sql::{Error, Outcome, Row, Step, Value};
 
 use crate::Backend;
@@ -12,16 +13,10 @@ use crate::bindings::exports::mpim::host::sql as wit;
 use crate::mysql::{self, Lease};
 use crate::patience::{pause, random};
 
-/// How often what another transaction was in the way of is repeated.
-const RETRIES: u32 = 20;
 /// How long what is repeated may take, once more than the last try.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often a connection that turns out to be lost is replaced.
 const REPLACEMENTS: u32 = 3;
-/// Steps of one batch, as on our own host.
-const STEPS_MAX: usize = 4096;
-/// Bytes of one statement, as on our own host.
-const STATEMENT_BYTES: usize = 64 * 1024;
 
 impl wit::Guest for Backend {
     async fn query(sql: String, params: Vec<wit::Value>) -> Result<Vec<wit::Row>, wit::Error> {
@@ -59,9 +54,9 @@ impl wit::Guest for Backend {
 
 /// A statement that may be run, without a closing semicolon.
 fn statement<'a>(sql: &'a str, params: &[Value], kinds: &[Kind]) -> Result<&'a str, Error> {
-    if sql.len() > STATEMENT_BYTES {
+    if sql.len() > STATEMENT_BYTES_MAX {
         return Err(Error::Invalid(format!(
-            "a statement has at most {STATEMENT_BYTES} bytes"
+            "a statement has at most {STATEMENT_BYTES_MAX} bytes"
         )));
     }
     let statement = gate::read(sql)?;

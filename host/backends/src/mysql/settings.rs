@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use dialect::limits;
 use serde::Deserialize;
 
 use crate::pool;
@@ -48,14 +49,14 @@ impl Default for Settings {
             replicas: Vec::new(),
             replica_lag_max_ms: 5000,
             pool: pool::Settings::default(),
-            retries: 20,
-            lock_wait_s: 2,
-            query_timeout_ms: 5000,
+            retries: limits::RETRIES,
+            lock_wait_s: limits::LOCK_WAIT_S,
+            query_timeout_ms: limits::JOB_MS,
             statements_max: 64,
-            steps_max: 4096,
-            rows_max: 10_000,
+            steps_max: limits::STEPS_MAX,
+            rows_max: limits::ROWS_MAX,
             result_bytes_max: 8 * 1024 * 1024,
-            statement_bytes_max: 64 * 1024,
+            statement_bytes_max: limits::STATEMENT_BYTES_MAX,
         }
     }
 }
