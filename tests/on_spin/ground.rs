@@ -57,6 +57,7 @@ impl Alone {
 }
 
 /// An account with a session.
+#[derive(Clone)]
 pub(super) struct User {
     pub(super) user: String,
     pub(super) token: String,
@@ -120,7 +121,6 @@ impl Ground {
 
     /// A node without functions, that calls those of the platform.
     pub(super) fn gateway(&self) -> Node {
-        let manifest = Manifest::default().set("application.tool.mpim.gateway.renew_every_ms", 1000);
         let name = format!("gateway{}", self.story);
         let mut arguments = self.arguments(&name);
         arguments.extend([
@@ -131,7 +131,7 @@ impl Ground {
             "--remote-token",
             OPERATOR_TOKEN,
         ]);
-        Node::with_arguments(&manifest, Arc::new(Folder::new()), &arguments)
+        Node::with_arguments(&Manifest::default(), Arc::new(Folder::new()), &arguments)
     }
 }
 

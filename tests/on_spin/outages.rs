@@ -1,10 +1,11 @@
 //! Servers that die or hang under functions on Spin.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use super::ground::{Alone, User};
 use crate::harness::dice::Dice;
@@ -40,6 +41,12 @@ async fn ask_until_done(url: &str, path: &str, body: &Value, user: &User, answer
     .await
 }
 
+/// Waits for an answer, unless nobody asks any more.
+async fn one_more(answered: &mut watch::Receiver<u64>) {
+    let next = *answered.borrow_and_update() + 1;
+    let _ = answered.wait_for(|count| *count >= next).await;
+}
+
 /// All that an inbox has, from its beginning.
 async fn inbox(url: &str, user: &User) -> Vec<(u64, String)> {
     let mut all = Vec::new();
@@ -66,45 +73,47 @@ async fn whatever_dies_under_functions_on_spin_what_was_accepted_is_kept_once() 
     let url = alone.ground.url.clone();
     let (ann, bob) = (alone.ground.user("ann").await, alone.ground.user("bob").await);
     let (answers, mut answered) = watch::channel(0);
-    let accepted = AtomicU64::new(0);
-    let writing = futures_util::future::join_all((0..WRITERS).map(|writer| {
-        let (url, ann, bob, answers, accepted) = (&url, &ann, &bob, &answers, &accepted);
-        async move {
+    let answers = Arc::new(answers);
+    let mut writing = JoinSet::new();
+    for writer in 0..WRITERS {
+        let (url, ann, to) = (url.clone(), ann.clone(), bob.user.clone());
+        let answers = Arc::clone(&answers);
+        writing.spawn(async move {
             for number in 0..EACH {
                 let text = format!("{writer}-{number}");
-                let body = json!({ "to": bob.user, "client_id": text, "content": text });
-                ask_until_done(url, "/v1/send/send-message", &body, ann, answers).await;
-                accepted.fetch_add(1, Ordering::Relaxed);
+                let body = json!({ "to": to, "client_id": text, "content": text });
+                ask_until_done(&url, "/v1/send/send-message", &body, &ann, &answers).await;
+            }
+        });
+    }
+    // When all have written, nobody counts any more.
+    drop(answers);
+    for _ in 0..6 {
+        let more = *answered.borrow_and_update() + dice.between(5, 40);
+        if answered.wait_for(|count| *count >= more).await.is_err() {
+            break;
+        }
+        match dice.between(0, 4) {
+            0 => tokio::task::block_in_place(|| {
+                alone.mariadb.kill();
+                alone.mariadb.run();
+            }),
+            1 => tokio::task::block_in_place(|| alone.redis.restart()),
+            2 => {
+                alone.mariadb.freeze();
+                one_more(&mut answered).await;
+                alone.mariadb.thaw();
+            }
+            _ => {
+                alone.redis.freeze();
+                one_more(&mut answered).await;
+                alone.redis.thaw();
             }
         }
-    }));
-    let harm = async {
-        for _ in 0..6 {
-            let more = *answered.borrow_and_update() + dice.between(5, 40);
-            if answered.wait_for(|count| *count >= more).await.is_err() {
-                return;
-            }
-            match dice.between(0, 3) {
-                0 => tokio::task::block_in_place(|| {
-                    alone.mariadb.kill();
-                    alone.mariadb.run();
-                }),
-                1 => tokio::task::block_in_place(|| alone.redis.restart()),
-                _ => {
-                    alone.redis.freeze();
-                    let next = *answered.borrow_and_update() + 1;
-                    let _ = answered.wait_for(|count| *count >= next).await;
-                    alone.redis.thaw();
-                }
-            }
-        }
-    };
-    // Those who write may be done before the harm is.
-    let whole = async { tokio::join!(writing, harm) };
-    tokio::pin!(whole);
-    whole.await;
-    assert_eq!(accepted.load(Ordering::Relaxed), WRITERS * EACH);
-
+    }
+    while let Some(written) = writing.join_next().await {
+        written.expect("all of it was accepted");
+    }
     let kept = inbox(&url, &bob).await;
     let places: Vec<u64> = kept.iter().map(|(place, _)| *place).collect();
     assert_eq!(places, (1..=WRITERS * EACH).collect::<Vec<_>>(), "without gaps");
@@ -117,6 +126,20 @@ async fn functions_on_spin_say_that_their_servers_are_away() {
     let mut alone = Alone::start(Platform::StandIn).await;
     let url = alone.ground.url.clone();
     let (ann, bob) = (alone.ground.user("ann").await, alone.ground.user("bob").await);
+    // Many at once, so that instances have several connections.
+    let looks = (0..32).map(|_| async {
+        let since = json!({ "since": "0" });
+        ask(&url, "/v1/pull-offline/pull", &since, &bob).await.status
+    });
+    assert_eq!(futures_util::future::join_all(looks).await, [200; 32]);
+    tokio::task::block_in_place(|| {
+        alone.mariadb.kill();
+        alone.mariadb.run();
+    });
+    let since = json!({ "since": "0" });
+    let answer = ask(&url, "/v1/pull-offline/pull", &since, &bob).await;
+    assert_eq!(answer.status, 200, "lost connections are replaced: {}", answer.text);
+
     let hello = json!({ "to": bob.user, "client_id": "1", "content": "hello" });
     alone.mariadb.kill();
     let answer = ask(&url, "/v1/send/send-message", &hello, &ann).await;

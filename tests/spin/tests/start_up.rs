@@ -96,3 +96,21 @@ fn what_belongs_to_tools_is_not_looked_at() {
     let manifest = Manifest::parse(&manifest, Path::new("/")).expect("a manifest");
     assert_eq!(manifest.components["probe"].source, fixture("spin-probe"));
 }
+
+#[test]
+fn the_manifest_of_the_project_is_one_that_spin_takes() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let manifest =
+        Manifest::read(&root.join("spin.toml")).expect("a manifest: `cargo xtask spin` makes its components");
+    let routes: Vec<_> = manifest.routes.list().collect();
+    for name in manifest.components.keys() {
+        let path = format!("/v1/{name}/...");
+        assert!(
+            routes
+                .iter()
+                .any(|(route, component)| *route == path && component == name),
+            "{name} is at {path}"
+        );
+    }
+    assert_eq!(routes.len(), manifest.components.len());
+}
