@@ -110,19 +110,9 @@ async fn many_at_once_lose_nothing(platform: Platform) {
     let ground = Ground::start(platform).await;
     let (ann, bob) = (ground.user("ann").await, ground.user("bob").await);
     let sending = (0..200).map(|number| {
-        let (url, token, to) = (ground.url.clone(), ann.token.clone(), bob.user.clone());
-        async move {
-            let body = json!({ "to": to, "client_id": number.to_string(), "content": "x" }).to_string();
-            let bearer = format!("Bearer {token}");
-            http::at(
-                &url,
-                "POST",
-                "/v1/send/send-message",
-                body,
-                &[("authorization", &bearer)],
-            )
-            .await
-        }
+        let body = json!({ "to": bob.user, "client_id": number.to_string(), "content": "x" });
+        let (url, ann) = (&ground.url, &ann);
+        async move { ann.ask(url, "/v1/send/send-message", &body).await }
     });
     let answers = futures_util::future::join_all(sending).await;
     let mut places: Vec<u64> = answers
@@ -148,17 +138,8 @@ async fn many_at_once_lose_nothing(platform: Platform) {
     let mut since = 0;
     let mut heard = 0;
     while heard < 200 {
-        let body = json!({ "since": since.to_string(), "limit": 100 }).to_string();
-        let bearer = format!("Bearer {}", bob.token);
-        let page = http::at(
-            &ground.url,
-            "POST",
-            "/v1/pull-offline/pull",
-            body,
-            &[("authorization", &bearer)],
-        )
-        .await;
-        let page = page.json();
+        let body = json!({ "since": since.to_string(), "limit": 100 });
+        let page = bob.ask(&ground.url, "/v1/pull-offline/pull", &body).await.json();
         let entries = page["entries"].as_array().expect("entries").len();
         assert!(entries > 0, "{page}");
         heard += entries;
@@ -210,54 +191,26 @@ async fn functions_on_spin_and_nodes_of_ours_share_servers() {
     let ann = ground.user("ann").await;
     // Registered there, logged in and written to here, read there.
     let mut carl = Client::register(&node, &name).await;
-    let body = json!({ "to": carl.user, "client_id": "1", "content": "from there" }).to_string();
-    let bearer = format!("Bearer {}", ann.token);
-    let sent = http::at(
-        &ground.url,
-        "POST",
-        "/v1/send/send-message",
-        body,
-        &[("authorization", &bearer)],
-    )
-    .await;
+    let body = json!({ "to": carl.user, "client_id": "1", "content": "from there" });
+    let sent = ann.ask(&ground.url, "/v1/send/send-message", &body).await;
     assert_eq!(sent.status, 200, "{}", sent.text);
     assert_eq!(carl.notified("message").await["body"]["content"], "from there");
     let reply = json!({ "to": ann.user, "client_id": "1", "content": "from here" });
     carl.call("send.send-message", reply).await.expect("accepted");
-    let page = http::at(
-        &ground.url,
-        "POST",
-        "/v1/pull-offline/pull",
-        "{\"since\":\"0\"}",
-        &[("authorization", &bearer)],
-    )
-    .await;
-    let page = page.json();
+    let since = json!({ "since": "0" });
+    let page = ann.ask(&ground.url, "/v1/pull-offline/pull", &since).await.json();
     assert_eq!(page["entries"][0]["message"]["content"], "from here", "{page}");
     // What is changed in one place is forgotten by the cache of both.
     let made = carl
         .call("groups.create", json!({ "name": "both" }))
         .await
         .expect("made");
-    let group = json!({ "group": made["id"] }).to_string();
-    let join = http::at(
-        &ground.url,
-        "POST",
-        "/v1/groups/join",
-        group,
-        &[("authorization", &bearer)],
-    )
-    .await;
+    let group = json!({ "group": made["id"] });
+    let join = ann.ask(&ground.url, "/v1/groups/join", &group).await;
     assert_eq!(join.status, 200, "{}", join.text);
     let said = json!({ "group": made["id"], "client_id": "2", "content": "to both" });
     carl.call("send.send-group-message", said).await.expect("accepted");
-    let page = http::at(
-        &ground.url,
-        "POST",
-        "/v1/pull-offline/pull",
-        "{\"since\":\"1\"}",
-        &[("authorization", &bearer)],
-    )
-    .await;
+    let since = json!({ "since": "1" });
+    let page = ann.ask(&ground.url, "/v1/pull-offline/pull", &since).await;
     assert!(page.text.contains("to both"), "{}", page.text);
 }

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use servers::mariadb::Mariadb;
 use servers::redis::Redis;
 
@@ -61,6 +61,14 @@ impl Alone {
 pub(super) struct User {
     pub(super) user: String,
     pub(super) token: String,
+}
+
+impl User {
+    /// Asks the application, as this user.
+    pub(super) async fn ask(&self, url: &str, path: &str, body: &Value) -> http::Response {
+        let bearer = format!("Bearer {}", self.token);
+        http::at(url, "POST", path, body.to_string(), &[("authorization", &bearer)]).await
+    }
 }
 
 impl Ground {

@@ -15,17 +15,12 @@ use crate::harness::{http, within};
 const WRITERS: u64 = 4;
 const EACH: u64 = 60;
 
-async fn ask(url: &str, path: &str, body: &Value, user: &User) -> http::Response {
-    let bearer = format!("Bearer {}", user.token);
-    http::at(url, "POST", path, body.to_string(), &[("authorization", &bearer)]).await
-}
-
 /// Asks until it is done. Whoever fails says so in JSON, and that a retry may help; but Spin itself answers for an
 /// instance that ended, without a word.
 async fn ask_until_done(url: &str, path: &str, body: &Value, user: &User, answers: &watch::Sender<u64>) -> Value {
     within("an answer without an error", async {
         loop {
-            let answer = ask(url, path, body, user).await;
+            let answer = user.ask(url, path, body).await;
             answers.send_modify(|count| *count += 1);
             if answer.status == 200 {
                 return answer.json();
@@ -53,7 +48,7 @@ async fn inbox(url: &str, user: &User) -> Vec<(u64, String)> {
     loop {
         let since = all.last().map_or(0, |(place, _)| *place);
         let body = json!({ "since": since.to_string(), "limit": 100 });
-        let page = ask(url, "/v1/pull-offline/pull", &body, user).await.json();
+        let page = user.ask(url, "/v1/pull-offline/pull", &body).await.json();
         let entries = page["entries"].as_array().expect("entries");
         if entries.is_empty() {
             return all;
@@ -129,7 +124,7 @@ async fn functions_on_spin_say_that_their_servers_are_away() {
     // Many at once, so that instances have several connections.
     let looks = (0..32).map(|_| async {
         let since = json!({ "since": "0" });
-        ask(&url, "/v1/pull-offline/pull", &since, &bob).await.status
+        bob.ask(&url, "/v1/pull-offline/pull", &since).await.status
     });
     assert_eq!(futures_util::future::join_all(looks).await, [200; 32]);
     tokio::task::block_in_place(|| {
@@ -137,24 +132,24 @@ async fn functions_on_spin_say_that_their_servers_are_away() {
         alone.mariadb.run();
     });
     let since = json!({ "since": "0" });
-    let answer = ask(&url, "/v1/pull-offline/pull", &since, &bob).await;
+    let answer = bob.ask(&url, "/v1/pull-offline/pull", &since).await;
     assert_eq!(answer.status, 200, "lost connections are replaced: {}", answer.text);
 
     let hello = json!({ "to": bob.user, "client_id": "1", "content": "hello" });
     alone.mariadb.kill();
-    let answer = ask(&url, "/v1/send/send-message", &hello, &ann).await;
+    let answer = ann.ask(&url, "/v1/send/send-message", &hello).await;
     let told = answer.json();
     assert_eq!((answer.status, &told["code"]), (503, &json!("unavailable")), "{told}");
     assert_eq!(told["retryable"], true);
     tokio::task::block_in_place(|| alone.mariadb.run());
-    let answer = ask(&url, "/v1/send/send-message", &hello, &ann).await;
+    let answer = ann.ask(&url, "/v1/send/send-message", &hello).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
 
     // A server that hangs costs its patience, and the message is kept all the same: the queue is a hint.
     alone.redis.freeze();
     let more = json!({ "to": bob.user, "client_id": "2", "content": "more" });
     let (stop, _) = watch::channel(0);
-    let begun = ask(&url, "/v1/send/send-message", &more, &ann).await;
+    let begun = ann.ask(&url, "/v1/send/send-message", &more).await;
     alone.redis.thaw();
     if begun.status != 200 {
         assert_eq!(begun.json()["retryable"], true, "{}", begun.text);

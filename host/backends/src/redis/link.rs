@@ -80,7 +80,7 @@ impl Link {
     }
 
     /// The answers to several commands that are sent together. In a cluster all keys must be of one
-    /// [group](Self::group).
+    /// [group](keyspace::Link::group).
     pub async fn pipeline<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, Fault> {
         let ask = async |mut line: Line| pipeline.query_async(&mut line).await;
         self.bounded(self.attempt(&self.wires, ask)).await
