@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::ground::{Alone, User};
 use crate::harness::dice::Dice;
 use crate::harness::platform::Platform;
-use crate::harness::{http, within};
+use crate::harness::within;
 
 const WRITERS: u64 = 4;
 const EACH: u64 = 60;
