@@ -53,6 +53,11 @@ const OF_OUR_HOST: [&str; 4] = [
 
 /// Tells the stories of what clients see with all functions on the stand-in for Spin, and on Spin itself where it is.
 pub(crate) fn tell_all(workspace: &Workspace) -> Result<(), Failure> {
+    // Of another package than the stories, so that they do not bring it along.
+    cargo::run(
+        workspace,
+        &["build", "--release", "--workspace", "--bin", "spin-stand-in"],
+    )?;
     tell(workspace, "stand-in")?;
     if packages::is_there("spin") {
         tell(workspace, "spin")?;
