@@ -310,7 +310,7 @@ mod tests {
         for entry in [
             "127.0.0.1:6379",
             "*",
-            "redis://127.0.0.1/0",
+            "redis://example/0",
             "redis://a.*.example",
             "tcp://example",
             "re-dis://example:1",
