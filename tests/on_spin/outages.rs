@@ -15,8 +15,7 @@ use crate::harness::within;
 const WRITERS: u64 = 4;
 const EACH: u64 = 60;
 
-/// Asks until it is done. Whoever fails says so in JSON, and that a retry may help; but Spin itself answers for an
-/// instance that ended, without a word.
+/// Asks until it is done. Whoever fails says so, and that a retry may help.
 async fn ask_until_done(url: &str, path: &str, body: &Value, user: &User, answers: &watch::Sender<u64>) -> Value {
     within("an answer without an error", async {
         loop {
