@@ -62,6 +62,7 @@ fn a_database_is_used_only_with_the_right_user_and_the_right_schema() {
 
     let folder = Folder::new();
     assert!(run(&folder, "migrate", &["--mysql", &url]).status.success());
+    assert!(!folder.path().join("data").exists(), "it is all in the database");
     assert!(
         run(&folder, "migrate", &["--mysql", &url]).status.success(),
         "a second time"

@@ -214,7 +214,8 @@ fn claim(data: &Path) -> anyhow::Result<std::fs::File> {
 pub async fn migrate_only(data: &Path, application: Chosen) -> anyhow::Result<()> {
     telemetry::start();
     let settings = application.read()?.settings;
-    let _lock = claim(data)?;
+    // A database elsewhere has nothing in the folder, and a node may run on it meanwhile.
+    let _lock = settings.mysql.is_none().then(|| claim(data)).transpose()?;
     storage::migrate(data, &settings).await
 }
 

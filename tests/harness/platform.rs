@@ -10,7 +10,7 @@ use servers::Watch;
 use servers::mariadb::Mariadb;
 
 use super::manifest::root;
-use super::node::{Folder, compiled, mpim};
+use super::node::{compiled, mpim};
 
 /// The secret of the operator of these applications.
 pub const OPERATOR_TOKEN: &str = "operator-of-these-stories";
@@ -105,12 +105,8 @@ pub fn database() -> String {
 
 /// Makes the schema in a database.
 pub fn migrate(mysql: &str) {
-    let folder = Folder::new();
-    let migrated = mpim()
-        .args(["migrate", "--mysql", mysql, "--data"])
-        .arg(folder.path())
-        .output()
-        .expect("the binary runs");
+    let migrated = mpim().args(["migrate", "--mysql", mysql]).output();
+    let migrated = migrated.expect("the binary runs");
     let said = String::from_utf8_lossy(&migrated.stderr);
     assert!(migrated.status.success(), "{said}");
 }
