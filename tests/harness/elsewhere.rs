@@ -45,7 +45,7 @@ impl Elsewhere {
         let said = String::from_utf8_lossy(&composed.stderr);
         assert!(composed.status.success(), "{said}");
         Some(Self {
-            application: Application::start(platform, &file, &mysql, &redis.url()),
+            application: Application::start(platform, &file, &mysql, &redis.url(), &[]),
             mysql,
             redis,
         })

@@ -34,8 +34,9 @@ pub struct Application {
 }
 
 impl Application {
-    /// Starts the application of a manifest for Spin on its servers. The schema must be there.
-    pub fn start(platform: Platform, manifest: &Path, mysql: &str, redis: &str) -> Self {
+    /// Starts the application of a manifest for Spin on its servers, with more arguments of `spin up`. The schema must be
+    /// there.
+    pub fn start(platform: Platform, manifest: &Path, mysql: &str, redis: &str, more: &[&str]) -> Self {
         let port = servers::free_port();
         let mut command = match platform {
             Platform::StandIn => Command::new(beside_the_binary("spin-stand-in")),
@@ -47,7 +48,8 @@ impl Application {
             .arg("up")
             .arg("--from")
             .arg(manifest)
-            .args(["--listen", &format!("127.0.0.1:{port}")]);
+            .args(["--listen", &format!("127.0.0.1:{port}")])
+            .args(more);
         for variable in [
             format!("mysql_url={mysql}"),
             format!("redis_url={redis}"),

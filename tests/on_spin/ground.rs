@@ -44,7 +44,8 @@ impl Alone {
         let started = tokio::task::spawn_blocking(move || {
             let (mariadb, redis) = (Mariadb::start(), Redis::start());
             let mysql = mariadb.url("alone");
-            let (ground, application) = Ground::of(platform, mysql, &redis);
+            // What an instance has of a server outlives the server.
+            let (ground, application) = Ground::of(platform, mysql, &redis, &["--idle-instance-timeout", "60s"]);
             Self {
                 ground,
                 mariadb,
@@ -88,10 +89,10 @@ impl Ground {
         }
     }
 
-    /// The application on new servers.
-    fn of(platform: Platform, mysql: String, redis: &Redis) -> (Self, Application) {
+    /// The application on new servers, with more arguments of `spin up`.
+    fn of(platform: Platform, mysql: String, redis: &Redis, more: &[&str]) -> (Self, Application) {
         migrate(&mysql);
-        let application = Application::start(platform, &own_manifest(), &mysql, &redis.url());
+        let application = Application::start(platform, &own_manifest(), &mysql, &redis.url(), more);
         let ground = Self {
             url: application.url.clone(),
             mysql,
@@ -145,7 +146,7 @@ impl Ground {
 
 fn run(platform: Platform) -> Running {
     let redis = Redis::start();
-    let (ground, application) = Ground::of(platform, database(), &redis);
+    let (ground, application) = Ground::of(platform, database(), &redis, &[]);
     Running {
         ground,
         _application: application,
