@@ -19,7 +19,9 @@ macro_rules! exit_codes {
     };
 }
 
+mod accounts;
 mod address;
+mod bench;
 mod call;
 mod chat;
 mod client;
@@ -27,6 +29,7 @@ mod cursor;
 mod error;
 mod functions;
 mod http;
+mod latencies;
 mod params;
 mod replay;
 mod text;
@@ -67,6 +70,7 @@ pub(crate) enum ClientCommand {
     Call(call::Call),
     Functions(functions::Functions),
     Replay(replay::Replay),
+    Bench(bench::Bench),
 }
 
 /// Starts a server: the application of the manifest, on the storage that it names.
@@ -180,6 +184,7 @@ pub(crate) async fn run_client(command: ClientCommand) -> ExitCode {
         ClientCommand::Call(call) => call::run(call).await,
         ClientCommand::Functions(functions) => functions::run(functions).await,
         ClientCommand::Replay(replay) => replay::run(replay).await,
+        ClientCommand::Bench(bench) => bench::run(bench).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

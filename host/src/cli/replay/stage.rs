@@ -2,32 +2,23 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
-
-use futures_util::stream::{self, StreamExt, TryStreamExt};
-use indicatif::ProgressBar;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
-use tokio::time::{Instant, sleep};
 
 use super::ledger::Ledger;
 use super::play::{Circle, Play, SLICE_MEMBERS};
 use crate::cli::Failure;
+use crate::cli::accounts::{enter, patiently, resume};
 use crate::cli::address::Address;
 use crate::cli::client::Client;
-use crate::cli::error::Error;
-use crate::cli::params::{ByGroup, ByName, Invite, Login, Registration, Resume};
+use crate::cli::params::{ByGroup, ByName, Invite};
 use crate::cli::wire::{Grant, Group, Int};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use indicatif::ProgressBar;
 
 /// Passwords are hashed slowly on purpose: more registrations at once only wait for each other.
 const REGISTRATIONS: usize = 8;
 const CONNECTIONS: usize = 32;
 /// What `groups.invite` takes at once.
 const INVITATIONS: usize = 500;
-/// How long a server may be too full during the preparations.
-const PATIENCE: Duration = Duration::from_secs(60);
-const PAUSE: Duration = Duration::from_millis(250);
 
 /// What the members share.
 #[derive(Debug)]
@@ -127,6 +118,7 @@ pub(super) async fn register(
             servers.of(index),
             &format!("{run}-{index}"),
             &format!("{secret:016x}-{index}"),
+            "replay",
         )
         .await;
         bar.inc(1);
@@ -137,26 +129,6 @@ pub(super) async fn register(
         .buffered(REGISTRATIONS)
         .try_collect()
         .await?)
-}
-
-async fn enter(address: &Address, name: &str, password: &str) -> Result<Grant, Error> {
-    let mut client = Client::connect(address).await?;
-    match patiently::<_, Int>(&mut client, "login.register", &Registration { name, password }).await {
-        // An attempt before this one was accepted, though its answer was an error.
-        Err(Error::Refused(refusal)) if refusal.code == "already_exists" => {}
-        other => {
-            other?;
-        }
-    }
-    let login = Login {
-        name,
-        password,
-        device: "replay",
-        device_class: "replay",
-    };
-    let grant = patiently(&mut client, "login.login", &login).await?;
-    client.close().await;
-    Ok(grant)
 }
 
 /// Makes the group of all and the small groups.
@@ -214,28 +186,6 @@ pub(super) async fn connect(servers: &Servers, grants: &[Grant]) -> Result<Vec<C
         .buffered(CONNECTIONS)
         .try_collect()
         .await?)
-}
-
-/// A connection of the session of this token.
-pub(super) async fn resume(address: &Address, token: &str) -> Result<Client, Error> {
-    let mut client = Client::connect(address).await?;
-    let _: Value = client.call("connection.resume", &Resume { token }).await?;
-    Ok(client)
-}
-
-/// Calls, and calls again while the server is too full.
-async fn patiently<P: Serialize, R: DeserializeOwned>(
-    client: &mut Client,
-    method: &str,
-    params: &P,
-) -> Result<R, Error> {
-    let begun = Instant::now();
-    loop {
-        match client.call(method, params).await {
-            Err(Error::Refused(refusal)) if refusal.retryable && begun.elapsed() < PATIENCE => sleep(PAUSE).await,
-            other => return other,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,222 @@
+//! Two users: one sends, the other hears and acknowledges. Each is a task with a connection of its own.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::time::{Instant, sleep_until};
+
+use crate::cli::client::Client;
+use crate::cli::error::Error;
+use crate::cli::latencies::Latencies;
+use crate::cli::params::{Ack, SendMessage};
+use crate::cli::wire::{Frame, Int, Message, Notice, StateChange};
+
+/// Digits of the time and the number at the head of a content.
+const HEAD: usize = 2 * DIGITS;
+const DIGITS: usize = 16;
+/// Contents shorter than this could not say when they were sent.
+pub(super) const LEAST_BYTES: usize = HEAD;
+
+/// What all pairs of a run share.
+#[derive(Debug)]
+pub(super) struct Run {
+    /// Part of the client ids, so that runs on one server do not meet.
+    pub(super) name: String,
+    pub(super) begins: Instant,
+    pub(super) messages: u32,
+    pub(super) in_flight: usize,
+    pub(super) bytes: usize,
+    /// How long after its former one each pair offers its next message; none: whenever there is room in flight.
+    pub(super) every: Option<Duration>,
+    /// Moves with everything that happens.
+    pub(super) moved: AtomicU64,
+}
+
+impl Run {
+    fn moves(&self) {
+        self.moved.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// When a message is due. Its latency counts from here, whenever it is sent: who sends late because the server
+    /// was slow does not hide it.
+    fn due(&self, number: u32, offset: Duration) -> Option<Instant> {
+        self.every.map(|every| self.begins + offset + every * number)
+    }
+
+    fn since_begin(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.begins).as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+/// What a sender counted.
+#[derive(Debug, Default)]
+pub(super) struct Sent {
+    pub(super) accepted: u64,
+    /// Refused for now, and sent again.
+    pub(super) turned_away: u64,
+    /// From the call to its answer.
+    pub(super) answers: Latencies,
+    /// After the begin.
+    pub(super) last_answer: Duration,
+    pub(super) last_receipt: Duration,
+}
+
+/// What a receiver counted.
+#[derive(Debug, Default)]
+pub(super) struct Heard {
+    pub(super) delivered: u64,
+    pub(super) repeats: u64,
+    /// From sending to the frame.
+    pub(super) latencies: Latencies,
+    /// After the begin.
+    pub(super) last: Duration,
+}
+
+/// Sends all messages and waits for the receipt of each.
+pub(super) async fn send(run: Arc<Run>, mut client: Client, to: Int, offset: Duration) -> Result<Sent, Error> {
+    let mut sent = Sent::default();
+    let mut next = 0;
+    let mut again: Vec<u32> = Vec::new();
+    let mut asked: HashMap<u64, (u32, Instant)> = HashMap::new();
+    // Sent, and without a receipt.
+    let mut open = 0;
+    let mut received = 0;
+    while received < run.messages {
+        let mut wrote = false;
+        loop {
+            let number = match again.pop() {
+                Some(number) => number,
+                None if next < run.messages && open < run.in_flight => {
+                    if run.due(next, offset).is_some_and(|due| due > Instant::now()) {
+                        break;
+                    }
+                    next += 1;
+                    open += 1;
+                    next - 1
+                }
+                None => break,
+            };
+            let now = Instant::now();
+            let begun = run.due(number, offset).unwrap_or(now);
+            let content = content(&run, number, begun);
+            let client_id = format!("{}-{number}", run.name);
+            let message = SendMessage {
+                to,
+                client_id: &client_id,
+                content: &content,
+            };
+            let id = client.send("send.send-message", &message).await?;
+            asked.insert(id, (number, now));
+            wrote = true;
+        }
+        if wrote {
+            client.flush().await?;
+        }
+        let due = (next < run.messages && open < run.in_flight)
+            .then(|| run.due(next, offset))
+            .flatten();
+        let text = match due {
+            None => client.next().await?,
+            Some(due) => tokio::select! {
+                text = client.next() => text?,
+                () = sleep_until(due) => continue,
+            },
+        };
+        run.moves();
+        match Frame::read(&text)? {
+            Frame::Answer { id, result } => {
+                let Some((number, at)) = asked.remove(&id) else {
+                    continue;
+                };
+                match result {
+                    Ok(_) => {
+                        sent.accepted += 1;
+                        sent.answers.record(at.elapsed());
+                        sent.last_answer = run.begins.elapsed();
+                    }
+                    Err(refusal) if refusal.retryable => {
+                        sent.turned_away += 1;
+                        again.push(number);
+                    }
+                    Err(refusal) => return Err(Error::Refused(refusal)),
+                }
+            }
+            Frame::Notification { name, params } if name == "receipt" => {
+                let change: Notice<StateChange<'_>> = params.read()?;
+                if change.body.state == "delivered" {
+                    let count = change.body.messages.len();
+                    open = open.saturating_sub(count);
+                    received += u32::try_from(count).unwrap_or(u32::MAX);
+                    sent.last_receipt = run.begins.elapsed();
+                }
+            }
+            Frame::Notification { .. } => {}
+        }
+    }
+    client.close().await;
+    Ok(sent)
+}
+
+/// Hears all messages and acknowledges them: what is there together is acknowledged together.
+pub(super) async fn hear(run: Arc<Run>, mut client: Client) -> Result<Heard, Error> {
+    let mut heard = Heard::default();
+    let mut seen = vec![false; run.messages as usize];
+    let mut acknowledging = 0;
+    while heard.delivered < u64::from(run.messages) || acknowledging > 0 {
+        let mut ids = Vec::new();
+        let mut cursor = None;
+        let mut frame = Some(client.next().await?);
+        while let Some(text) = frame {
+            run.moves();
+            match Frame::read(&text)? {
+                Frame::Answer { result, .. } => {
+                    result.map_err(Error::Refused)?;
+                    acknowledging -= 1;
+                }
+                Frame::Notification { name, params } if name == "message" => {
+                    let notice: Notice<Message<'_>> = params.read()?;
+                    if let Some((at, number)) = head(&notice.body.content) {
+                        let now = run.begins.elapsed();
+                        match seen.get_mut(number).map(|seen| std::mem::replace(seen, true)) {
+                            Some(false) => {
+                                heard.delivered += 1;
+                                heard.latencies.record(now.saturating_sub(Duration::from_nanos(at)));
+                                heard.last = now;
+                            }
+                            _ => heard.repeats += 1,
+                        }
+                        ids.push(notice.body.id);
+                        cursor = notice.cursor.max(cursor);
+                    }
+                }
+                Frame::Notification { .. } => {}
+            }
+            frame = client.next().now_or_never().transpose()?;
+        }
+        if !ids.is_empty() {
+            let ack = Ack { messages: &ids, cursor };
+            client.send("send.ack", &ack).await?;
+            client.flush().await?;
+            acknowledging += 1;
+        }
+    }
+    client.close().await;
+    Ok(heard)
+}
+
+fn content(run: &Run, number: u32, begun: Instant) -> String {
+    let begun = run.since_begin(begun);
+    let mut content = format!("{begun:0DIGITS$}{number:0DIGITS$}");
+    content.extend(std::iter::repeat_n('x', run.bytes.saturating_sub(HEAD)));
+    content
+}
+
+/// When a content was sent, in nanoseconds after the begin, and its number.
+fn head(content: &str) -> Option<(u64, usize)> {
+    let begun = content.get(..DIGITS)?.parse().ok()?;
+    let number = content.get(DIGITS..HEAD)?.parse().ok()?;
+    Some((begun, number))
+}
