@@ -22,6 +22,7 @@ pub(super) struct Backlog<T> {
     bound: usize,
     line: Mutex<Line<T>>,
     arrived: Condvar,
+    depth: metrics::Gauge,
 }
 
 struct Line<T> {
@@ -46,6 +47,7 @@ impl<T> Backlog<T> {
             bound: bound.max(1),
             line: Mutex::new(line),
             arrived: Condvar::new(),
+            depth: metrics::gauge!("mpim_sql_queue_depth", "backend" => "sqlite", "side" => side),
         })
     }
 
@@ -88,8 +90,7 @@ impl<T> Backlog<T> {
 
     #[expect(clippy::cast_precision_loss, reason = "a depth is far below 2^52")]
     fn report(&self, line: &Line<T>) {
-        metrics::gauge!("mpim_sql_queue_depth", "backend" => "sqlite", "side" => self.side)
-            .set(line.waiting.len() as f64);
+        self.depth.set(line.waiting.len() as f64);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
 
@@ -31,6 +32,9 @@ pub(super) fn open_reader(path: &Path, settings: &Settings) -> Result<Connection
 fn prepare(connection: &Connection, settings: &Settings) -> rusqlite::Result<()> {
     connection.busy_timeout(settings.busy_timeout())?;
     connection.set_prepared_statement_cache_capacity(settings.statements_kept);
+    // Plans do not depend on bound values; without this, statements such as those with `LIMIT ?` are parsed again
+    // whenever a value is bound.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     let largest = i32::try_from(settings.result_bytes_max).unwrap_or(i32::MAX);
     connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, largest)?;
     connection.pragma_update(None, "journal_mode", "wal")?;

@@ -1,9 +1,11 @@
 //! The one thread that writes: it gathers the jobs that wait, commits them together and only then answers.
 //!
-//! A job is kept whole or not at all, and one that fails harms no other: each runs in a savepoint of its own. Some
-//! failures of SQLite (a full disk, a stopped statement) undo the whole transaction; then the job that met it has
-//! failed, and every other job of the group is run again in a transaction of its own, so that no answer ever comes
-//! from a state that was not committed.
+//! A job is kept whole or not at all, and one that fails harms no other. A group runs first without a way back for
+//! single jobs, since a savepoint copies every page that is changed after it; most jobs that fail do so before they
+//! have changed anything. When one has changed rows and then fails, the group is undone and runs again, each job in a
+//! savepoint of its own. Some failures of SQLite (a full disk, a stopped statement) undo the whole transaction; then
+//! the job that met it has failed, and every other job of the group is run again in a transaction of its own, so that
+//! no answer ever comes from a state that was not committed.
 
 use std::path::Path;
 use std::time::Instant;
@@ -40,6 +42,25 @@ enum Undone {
     By(usize, Error),
 }
 
+/// What the writer counts.
+struct Metrics {
+    seconds: metrics::Histogram,
+    commits: metrics::Counter,
+    group_size: metrics::Histogram,
+    repeated: metrics::Counter,
+}
+
+impl Metrics {
+    fn new() -> Self {
+        Self {
+            seconds: metrics::histogram!("mpim_sql_write_seconds", "backend" => "sqlite"),
+            commits: metrics::counter!("mpim_sql_commits_total", "backend" => "sqlite"),
+            group_size: metrics::histogram!("mpim_sql_group_size", "backend" => "sqlite"),
+            repeated: metrics::counter!("mpim_sql_groups_repeated_total", "backend" => "sqlite"),
+        }
+    }
+}
+
 /// A connection that writes, with its guards.
 pub(super) struct Pen {
     pub(super) connection: Connection,
@@ -55,7 +76,10 @@ pub(super) fn serve(pen: &Pen, jobs: &Consumer<Job>, path: &Path, settings: &Set
         Err(error) => return health.note(&from_transaction(error)),
     };
     while let Some(group) = jobs.take(settings.group_max) {
-        let group = group.into_iter().filter_map(still_wanted).collect::<Vec<_>>();
+        let group = group
+            .into_iter()
+            .filter_map(|job| writer.still_wanted(job))
+            .collect::<Vec<_>>();
         let (size, begun) = (group.len(), Instant::now());
         if size > 0 {
             writer.keep(group, &mut health);
@@ -68,26 +92,8 @@ pub(super) fn serve(pen: &Pen, jobs: &Consumer<Job>, path: &Path, settings: &Set
     }
 }
 
-/// A job that came too late, or that nobody waits for any more, is not begun.
-fn still_wanted(job: Job) -> Option<Job> {
-    if job.answer.is_closed() {
-        return None;
-    }
-    if Instant::now() < job.deadline {
-        return Some(job);
-    }
-    answer(job, Err(too_late()));
-    None
-}
-
 fn too_late() -> Error {
     Error::Timeout("the deadline passed before the write began; nothing was kept".to_owned())
-}
-
-fn answer(job: Job, answer: Answer) {
-    metrics::histogram!("mpim_sql_write_seconds", "backend" => "sqlite").record(job.asked.elapsed());
-    // A caller that went away does not want its answer.
-    let _ = job.answer.send(answer);
 }
 
 fn note(outcome: &Answer, health: &mut Health) {
@@ -107,6 +113,7 @@ struct Writer<'c> {
     savepoint: Statement<'c>,
     release: Statement<'c>,
     undo: Statement<'c>,
+    metrics: Metrics,
 }
 
 impl<'c> Writer<'c> {
@@ -121,7 +128,26 @@ impl<'c> Writer<'c> {
             savepoint: connection.prepare("SAVEPOINT job")?,
             release: connection.prepare("RELEASE job")?,
             undo: connection.prepare("ROLLBACK TO job")?,
+            metrics: Metrics::new(),
         })
+    }
+
+    /// A job that came too late, or that nobody waits for any more, is not begun.
+    fn still_wanted(&self, job: Job) -> Option<Job> {
+        if job.answer.is_closed() {
+            return None;
+        }
+        if Instant::now() < job.deadline {
+            return Some(job);
+        }
+        self.answer(job, Err(too_late()));
+        None
+    }
+
+    fn answer(&self, job: Job, answer: Answer) {
+        self.metrics.seconds.record(job.asked.elapsed());
+        // A caller that went away does not want its answer.
+        let _ = job.answer.send(answer);
     }
 
     /// Runs the jobs of a group and answers each of them.
@@ -130,19 +156,19 @@ impl<'c> Writer<'c> {
             Ok(answers) => {
                 for (job, outcome) in group.into_iter().zip(answers) {
                     note(&outcome, health);
-                    answer(job, outcome);
+                    self.answer(job, outcome);
                 }
             }
             Err(Undone::Group(error)) => {
                 health.note(&error);
-                group.into_iter().for_each(|job| answer(job, Err(error.clone())));
+                group.into_iter().for_each(|job| self.answer(job, Err(error.clone())));
             }
             Err(Undone::By(culprit, error)) => {
                 health.note(&error);
                 for (index, job) in group.into_iter().enumerate() {
                     if index == culprit {
-                        answer(job, Err(error.clone()));
-                    } else if let Some(job) = still_wanted(job) {
+                        self.answer(job, Err(error.clone()));
+                    } else if let Some(job) = self.still_wanted(job) {
                         self.keep_alone(job, health);
                     }
                 }
@@ -156,14 +182,12 @@ impl<'c> Writer<'c> {
             Err(Undone::Group(error) | Undone::By(_, error)) => Err(error),
         };
         note(&outcome, health);
-        answer(job, outcome);
+        self.answer(job, outcome);
     }
 
     /// One transaction of all jobs; an answer of it is true only when this returns it.
     fn transaction(&mut self, jobs: &[Job]) -> Result<Vec<Answer>, Undone> {
-        self.begin
-            .raw_execute()
-            .map_err(|error| Undone::Group(from_transaction(error)))?;
+        self.begin()?;
         let answers = match jobs {
             [job] => match self.run(job) {
                 Ok(outcomes) => vec![Ok(outcomes)],
@@ -172,18 +196,52 @@ impl<'c> Writer<'c> {
                     return Ok(vec![Err(error)]);
                 }
             },
-            _ => self.run_each(jobs).inspect_err(|_| self.abandon())?,
+            _ => self.run_group(jobs).inspect_err(|_| self.abandon())?,
         };
         if let Err(error) = self.commit.raw_execute() {
             self.abandon();
             return Err(Undone::Group(from_transaction(error)));
         }
-        metrics::counter!("mpim_sql_commits_total", "backend" => "sqlite").increment(1);
+        self.metrics.commits.increment(1);
         #[expect(clippy::cast_precision_loss, reason = "a group is far smaller than 2^52")]
-        metrics::histogram!("mpim_sql_group_size", "backend" => "sqlite").record(jobs.len() as f64);
+        self.metrics.group_size.record(jobs.len() as f64);
         Ok(answers)
     }
 
+    fn begin(&mut self) -> Result<(), Undone> {
+        let begun = self.begin.raw_execute();
+        begun
+            .map(|_| ())
+            .map_err(|error| Undone::Group(from_transaction(error)))
+    }
+
+    fn run_group(&mut self, jobs: &[Job]) -> Result<Vec<Answer>, Undone> {
+        if let Some(answers) = self.run_bare(jobs)? {
+            return Ok(answers);
+        }
+        self.metrics.repeated.increment(1);
+        self.abandon();
+        self.begin()?;
+        self.run_each(jobs)
+    }
+
+    /// Runs the jobs without savepoints. None: one had changed rows when it failed.
+    fn run_bare(&self, jobs: &[Job]) -> Result<Option<Vec<Answer>>, Undone> {
+        let connection = &self.pen.connection;
+        let mut answers = Vec::with_capacity(jobs.len());
+        for (index, job) in jobs.iter().enumerate() {
+            let before = connection.total_changes();
+            let outcome = self.run(job);
+            match &outcome {
+                Err(error) if connection.is_autocommit() => return Err(Undone::By(index, error.clone())),
+                Err(_) if connection.total_changes() != before => return Ok(None),
+                _ => answers.push(outcome),
+            }
+        }
+        Ok(Some(answers))
+    }
+
+    /// Runs each job in a savepoint.
     fn run_each(&mut self, jobs: &[Job]) -> Result<Vec<Answer>, Undone> {
         let mut answers = Vec::with_capacity(jobs.len());
         for (index, job) in jobs.iter().enumerate() {
