@@ -3,6 +3,7 @@
 //! Every limit of the host stands here with its unit and its default. Unknown keys are refused.
 //! This module is a leaf: it knows the settings of others, and nothing of what they do.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::de::Error as _;
@@ -118,7 +119,7 @@ impl Default for ClusterSettings {
 }
 
 /// `FUNCTION.METHOD`, as the manifest names a method.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(try_from = "String")]
 pub struct MethodName {
     /// The function.
@@ -167,6 +168,10 @@ pub struct GatewaySettings {
     pub written: Option<MethodName>,
     /// Told the node and the ids of all its connections, as often as `renewed`.
     pub sweep: Option<MethodName>,
+    /// Which method does many calls of another: requests of one connection that wait together are made as one call.
+    pub together: BTreeMap<MethodName, MethodName>,
+    /// How many requests are made as one call.
+    pub together_max: usize,
     /// The interface of notifications, without its version: the host implements it from its types.
     pub notify: Option<String>,
     /// How often leases are renewed.
@@ -216,6 +221,8 @@ impl Default for GatewaySettings {
             notify: None,
             renew_every_ms: 30_000,
             frame_max_bytes: 64 * 1024,
+            together: BTreeMap::new(),
+            together_max: 64,
             answer_max_bytes: 16 * 1024 * 1024,
             login_within_ms: 30_000,
             ping_after_ms: 30_000,

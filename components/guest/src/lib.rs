@@ -19,6 +19,8 @@ pub use bindings::mpim::im::notify::{
 };
 pub use bindings::mpim::im::types::{Error, ErrorCode, Message, MessageState, Qos, Receipt};
 
+pub use futures_util::future::join_all;
+
 /// Milliseconds since the epoch, UTC, from the WASI clock.
 pub fn now_ms() -> u64 {
     std::time::SystemTime::now()
@@ -79,9 +81,29 @@ pub mod password {
 
 /// Settings of the function from the manifest; see `mpim:host/config`.
 pub mod config {
-    /// The text of a setting, where the manifest has it.
+    /// The text of a setting, where the manifest has it. A component asks the host once for each key: what it has
+    /// does not change while it runs.
     pub fn value(key: &str) -> Option<String> {
-        crate::import!(crate::bindings::mpim::host::config, value, config_value(key))
+        #[cfg(target_arch = "wasm32")]
+        {
+            use std::cell::RefCell;
+            use std::collections::BTreeMap;
+            thread_local! {
+                static KNOWN: RefCell<BTreeMap<String, Option<String>>> = const { RefCell::new(BTreeMap::new()) };
+            }
+            KNOWN.with_borrow_mut(|known| match known.get(key) {
+                Some(value) => value.clone(),
+                None => {
+                    let value = crate::bindings::mpim::host::config::value(key);
+                    known.insert(key.to_owned(), value.clone());
+                    value
+                }
+            })
+        }
+        #[cfg(not(target_arch = "wasm32"))]
+        {
+            crate::native::host().config_value(key)
+        }
     }
 
     /// A setting as a value of any type that can be read from text; the default where it is absent
@@ -131,12 +153,12 @@ pub mod breaker {
 pub mod rate_limit {
     use crate::{Error, ErrorCode};
 
-    /// Takes one permit of the bucket, or tells how long to wait.
-    pub fn acquire(name: &str, key: &str) -> Result<(), Error> {
+    /// Takes permits of the bucket, all or none, or tells how long to wait.
+    pub fn acquire(name: &str, key: &str, permits: u32) -> Result<(), Error> {
         crate::import!(
             crate::bindings::mpim::host::rate_limit,
             acquire,
-            acquire_permits(name, key, 1)
+            acquire_permits(name, key, permits)
         )
         .map_err(|wait_ms| Error {
             code: ErrorCode::RateLimited,

@@ -21,7 +21,7 @@ pub(crate) async fn authenticate(name: &str, password: String) -> Result<Account
     if rules::check_password(&password).is_err() {
         return Err(denied());
     }
-    guest::rate_limit::acquire("login", &name_key)?;
+    guest::rate_limit::acquire("login", &name_key, 1)?;
 
     let account = store::account(&name_key).await?;
     // The decoy is made before it is known whether it is needed, so that not even the first

@@ -38,7 +38,7 @@ impl login::Guest for Component {
     async fn register(name: String, password: String) -> Result<u64, Error> {
         let name_key = rules::name_key(&name)?;
         rules::check_password(&password)?;
-        guest::rate_limit::acquire("register", "all")?;
+        guest::rate_limit::acquire("register", "all", 1)?;
         let password_hash = guest::password::hash(password).await?;
         let user = guest::ids::next();
         store::create_account(user, &name, name_key, password_hash, guest::now_ms()).await?;

@@ -1,85 +1,135 @@
-//! A message from one user to another: one route, one batch, one push or two.
+//! Messages from one user to another: one route, one batch, one push each.
 
 use guest::sql::{self, Batch, Error as SqlError};
-use guest::{Caller, Error, Message, MessageState, Qos, Receipt, hint, ids, now_ms, params};
+use guest::{Caller, Error, Message, MessageState, Qos, Receipt, hint, ids, join_all, now_ms, params};
 use message::{Code, before};
 
 use crate::draft::Draft;
 use crate::inbox::{self, Kind};
 use crate::push::{self, Reach};
-use crate::unplaced::{Unplaced, row};
+use crate::unplaced::{self, Conversation, Unplaced, row};
 use crate::{ROUNDS, contended, receipt, retry};
 
 /// What became of the write.
 enum Kept {
-    /// The message, and its place in the inbox of the receiver unless it goes there at most once.
-    New(Box<Message>, Option<u64>),
-    /// It was kept before.
+    /// The messages, in their order.
+    New(Vec<Placed>),
+    /// The only one was kept before.
     Before(Receipt),
+    /// One of several cannot be kept, and none was.
+    Apart,
 }
 
-/// Keeps the message and pushes it. The answer stands as soon as the batch does.
-pub(crate) async fn send(caller: &Caller, to: u64, draft: &Draft) -> Result<Receipt, Error> {
+/// A message that is kept.
+struct Placed {
+    message: Message,
+    /// In the inbox of the receiver, unless it goes there at most once.
+    place: Option<u64>,
+    /// Whether it is still to be pushed.
+    waits: bool,
+}
+
+/// Keeps messages to one receiver, in their order, and pushes them; all of them go into the inbox, or none does. Each
+/// has its own answer, which stands as soon as it is kept: one that is refused costs the others nothing but a second
+/// write.
+pub(crate) async fn send(caller: &Caller, to: u64, drafts: &[Draft]) -> Vec<Result<Receipt, Error>> {
     if to == caller.user {
-        return Err(Error::invalid("a message to oneself"));
+        return all(drafts, &Error::invalid("a message to oneself"));
     }
-    let reach = Reach::find(to, caller.user).await;
-    let (mut message, place) = match keep(caller, to, draft, &reach).await? {
-        Kept::New(message, place) => (*message, place),
-        Kept::Before(receipt) => return Ok(receipt),
-    };
-    let reach = if reach.receiver || draft.qos == Qos::AtMostOnce {
-        reach
-    } else {
-        // The receiver may have connected between the route and the commit, and have pulled before the
-        // commit: nothing would tell them. A connection is registered before it pulls, so that a route
-        // asked for after the commit misses only those whose pull finds the message.
-        let now = Reach::find(to, caller.user).await;
-        Reach {
-            receiver: now.receiver && hand_over(&mut message).await,
-            ..now
+    let reach = Reach::find(to, caller).await;
+    match keep(caller, to, drafts, &reach).await {
+        Ok(Kept::New(mut messages)) => {
+            let reach = reach_now(caller, to, &mut messages, reach).await;
+            let receipts = messages.iter().map(|placed| Ok(receipt::of(&placed.message))).collect();
+            tell(caller, to, messages, reach).await;
+            receipts
         }
-    };
-    if reach.receiver {
-        push::message(
-            reach.nodes.clone(),
-            vec![(to, place)],
-            caller.connection,
-            message.clone(),
-        )
-        .await;
+        Ok(Kept::Before(receipt)) => vec![Ok(receipt)],
+        Ok(Kept::Apart) => {
+            let mut answers = Vec::with_capacity(drafts.len());
+            for draft in drafts {
+                answers.extend(Box::pin(send(caller, to, std::slice::from_ref(draft))).await);
+            }
+            answers
+        }
+        Err(error) => all(drafts, &error),
     }
-    let receipt = receipt::of(&message);
-    if reach.sender {
-        push::echo(reach.nodes, caller.user, caller.connection, message).await;
-    }
-    Ok(receipt)
 }
 
-/// Writes the message, and, where that is the reason why it cannot be written, what is there before a
+fn all(drafts: &[Draft], error: &Error) -> Vec<Result<Receipt, Error>> {
+    drafts.iter().map(|_| Err(error.clone())).collect()
+}
+
+/// Where the users are after the write. The receiver may have connected between the route and the commit, and have
+/// pulled before the commit: nothing would tell them. A connection is registered before it pulls, so that a route asked
+/// for after the commit misses only those whose pull finds the message.
+async fn reach_now(caller: &Caller, to: u64, messages: &mut [Placed], before: Reach) -> Reach {
+    if before.receiver || messages.iter().any(|placed| placed.place.is_none()) {
+        return before;
+    }
+    let now = Reach::find(to, caller).await;
+    if now.receiver {
+        for placed in messages {
+            placed.waits = hand_over(&mut placed.message).await;
+        }
+    }
+    now
+}
+
+/// Pushes what was kept, all at once: it reaches the queue in this order.
+async fn tell(caller: &Caller, to: u64, messages: Vec<Placed>, reach: Reach) {
+    if reach.receiver {
+        let waiting = messages.iter().filter(|placed| placed.waits);
+        let pushes = waiting.map(|placed| {
+            let receiver = vec![(to, placed.place)];
+            push::message(reach.nodes.clone(), receiver, caller.connection, placed.message.clone())
+        });
+        join_all(pushes).await;
+    }
+    if reach.sender {
+        let (user, connection) = (caller.user, caller.connection);
+        let echoes = messages
+            .into_iter()
+            .map(|placed| push::echo(reach.nodes.clone(), user, connection, placed.message));
+        join_all(echoes).await;
+    }
+}
+
+/// Writes messages, and, where that is the reason why they cannot be written, what is there before a
 /// first message: the conversation of the two, the inbox of the receiver.
-async fn keep(caller: &Caller, to: u64, draft: &Draft, reach: &Reach) -> Result<Kept, Error> {
+async fn keep(caller: &Caller, to: u64, drafts: &[Draft], reach: &Reach) -> Result<Kept, Error> {
     for _ in 0..ROUNDS {
-        let message = Unplaced::new(draft, caller.user, reach.receiver);
-        match batch(&message, caller.user, to, draft.qos).run().await {
+        let messages: Vec<_> = drafts
+            .iter()
+            .map(|draft| Unplaced::new(draft, caller.user, reach.receiver))
+            .collect();
+        let into_inbox = drafts.iter().all(|draft| draft.qos != Qos::AtMostOnce);
+        match batch(&messages, caller.user, to, into_inbox).run().await {
             Ok(done) => {
                 let last = row(&done, done.len().saturating_sub(1))?;
-                let place = if draft.qos == Qos::AtMostOnce {
-                    None
-                } else {
-                    Some(last.at(2)?)
-                };
-                return Ok(Kept::New(Box::new(message.placed(last.at(0)?, last.at(1)?)), place));
+                let (conversation, seq): (u64, u64) = (last.at(0)?, last.at(1)?);
+                let place = if into_inbox { Some(last.at::<u64>(2)?) } else { None };
+                let behind = (0..u64::try_from(messages.len()).unwrap_or(0)).rev();
+                let placed = messages.iter().zip(behind);
+                let placed = placed.map(|(message, behind)| Placed {
+                    message: message.placed(conversation, seq.saturating_sub(behind)),
+                    place: place.map(|place| place.saturating_sub(behind)),
+                    waits: true,
+                });
+                return Ok(Kept::New(placed.collect()));
             }
-            Err(SqlError::Unmet(RECEIVER)) => return refused(caller.user, to, draft).await,
             Err(SqlError::Unmet(CONVERSATION)) => begin(caller.user, to).await?,
             Err(SqlError::Unmet(INBOX)) => inbox::open(&[to]).await?,
-            Err(SqlError::UniqueViolation(_)) => {
-                if let Some(receipt) = receipt::of_repeat(caller.user, draft).await? {
-                    return Ok(Kept::Before(receipt));
+            Err(error) => match (error, drafts) {
+                (SqlError::Unmet(RECEIVER), [draft]) => return refused(caller.user, to, draft).await,
+                (SqlError::UniqueViolation(_), [draft]) => {
+                    if let Some(receipt) = receipt::of_repeat(caller.user, draft).await? {
+                        return Ok(Kept::Before(receipt));
+                    }
                 }
-            }
-            Err(error) => return Err(error.into()),
+                (SqlError::Unmet(RECEIVER) | SqlError::UniqueViolation(_), _) => return Ok(Kept::Apart),
+                (error, _) => return Err(error.into()),
+            },
         }
     }
     Err(contended())
@@ -92,8 +142,10 @@ const INBOX: u32 = 3;
 
 /// The whole write. The row of the conversation is locked first and the head of the inbox second, by
 /// everyone, so that places are given in the order of commits and two writers never wait for each other.
-fn batch(message: &Unplaced<'_>, sender: u64, to: u64, qos: Qos) -> Batch {
+fn batch(messages: &[Unplaced<'_>], sender: u64, to: u64, into_inbox: bool) -> Batch {
     let (low, high) = ends(sender, to);
+    let count = u64::try_from(messages.len()).unwrap_or(0);
+    let now = messages.last().map_or(0, |message| message.created_at);
     let batch = Batch::new()
         .need(
             "SELECT u.id FROM users u WHERE u.id = ? \
@@ -101,17 +153,18 @@ fn batch(message: &Unplaced<'_>, sender: u64, to: u64, qos: Qos) -> Batch {
             params![to, sender],
         )
         .need(
-            "UPDATE conversations SET last_seq = last_seq + 1, last_at = ? WHERE user_low = ? AND user_high = ?",
-            params![message.created_at, low, high],
+            "UPDATE conversations SET last_seq = last_seq + ?, last_at = ? WHERE user_low = ? AND user_high = ?",
+            params![count, now, low, high],
         );
-    let batch = message.insert(batch, "c.user_low = ? AND c.user_high = ?", params![low, high]);
-    if qos == Qos::AtMostOnce {
+    let batch = unplaced::insert(batch, messages, Conversation::OfTwo(low, high));
+    if !into_inbox {
         return batch.step(
             "SELECT c.id, c.last_seq FROM conversations c WHERE c.user_low = ? AND c.user_high = ?",
             params![low, high],
         );
     }
-    inbox::append(batch, &[to], Kind::Message, message.id).step(
+    let ids: Vec<u64> = messages.iter().map(|message| message.id).collect();
+    inbox::append_to(batch, to, Kind::Message, &ids).step(
         "SELECT c.id, c.last_seq, h.last_seq FROM conversations c JOIN inbox_heads h ON h.user_id = ? \
          WHERE c.user_low = ? AND c.user_high = ?",
         params![to, low, high],

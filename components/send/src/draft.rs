@@ -126,7 +126,13 @@ fn hash(target: Target, content_type: &str, content: &str) -> String {
         .chain_update(content_type)
         .chain_update(content)
         .finalize();
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut hex = String::with_capacity(digest.len() * 2);
+    for byte in digest {
+        for half in [byte >> 4, byte & 15] {
+            hex.extend(char::from_digit(u32::from(half), 16));
+        }
+    }
+    hex
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use message::record;
 
 use crate::draft::Draft;
 use crate::inbox::{self, Kind, values};
-use crate::unplaced::{Unplaced, fan_out_threshold, row, rows};
+use crate::unplaced::{self, Conversation, Unplaced, fan_out_threshold, row, rows};
 use crate::{ROUNDS, contended, push, receipt};
 
 /// How a group's message reaches its members.
@@ -134,9 +134,10 @@ fn into_inboxes(message: &Unplaced<'_>, sender: u64, group: u64, members: &[u64]
     let others: Vec<u64> = members.iter().copied().filter(|member| *member != sender).collect();
     let batch = only_members(raise(message, group), group, members);
     if others.is_empty() {
-        return message.insert(batch, "c.id = ?", params![group]);
+        return unplaced::insert(batch, std::slice::from_ref(message), Conversation::Known(group));
     }
-    let batch = message.insert(inbox::guard(batch, &others), "c.id = ?", params![group]);
+    let batch = inbox::guard(batch, &others);
+    let batch = unplaced::insert(batch, std::slice::from_ref(message), Conversation::Known(group));
     inbox::select_places(inbox::append(batch, &others, Kind::Message, message.id), &others)
 }
 
@@ -148,7 +149,7 @@ fn one_row(message: &Unplaced<'_>, sender: u64, group: u64, least: u32) -> Batch
          WHERE m.conversation_id = ? AND m.user_id = ? AND g.member_count >= ?",
         params![group, sender, least],
     );
-    message.insert(batch, "c.id = ?", params![group])
+    unplaced::insert(batch, std::slice::from_ref(message), Conversation::Known(group))
 }
 
 /// The first statement of every write. Whoever joins reads the last place of the conversation: with its

@@ -83,6 +83,28 @@ pub(crate) fn append(batch: Batch, users: &[u64], kind: Kind, message: u64) -> B
         )
 }
 
+/// As [`append`], of messages for one user, in their order. The place is a subquery and not what is selected: for one
+/// row SQLite then needs no copy of what it changes.
+#[must_use]
+pub(crate) fn append_to(batch: Batch, user: u64, kind: Kind, messages: &[u64]) -> Batch {
+    let row = "(?, (SELECT h.last_seq FROM inbox_heads h WHERE h.user_id = ?) - ?, ?, ?)";
+    let behind = (0..u64::try_from(messages.len()).unwrap_or(0)).rev();
+    let entries = messages.iter().zip(behind);
+    let entries = entries.flat_map(|(message, behind)| params![user, user, behind, kind.code(), *message]);
+    batch
+        .need(
+            "UPDATE inbox_heads SET last_seq = last_seq + ? WHERE user_id = ?",
+            vec![count(messages), Value::from(user)],
+        )
+        .step(
+            format!(
+                "INSERT INTO inbox (user_id, seq, kind, message_id) VALUES {}",
+                vec![row; messages.len()].join(", ")
+            ),
+            entries.collect(),
+        )
+}
+
 /// Adds the statement that reads each user's last place, for [`cursors`].
 #[must_use]
 pub(crate) fn select_places(batch: Batch, users: &[u64]) -> Batch {

@@ -18,10 +18,11 @@ mod read;
 mod recall;
 mod receipt;
 mod retry;
+mod several;
 mod unplaced;
 
 use bindings::exports::mpim::im as exports;
-pub use bindings::exports::mpim::im::{delivery::Guest as Delivery, send::Guest as Send};
+pub use bindings::exports::mpim::im::{delivery::Guest as Delivery, send::Draft as Wanted, send::Guest as Send};
 use draft::{Draft, Target};
 use guest::{Caller, Error, ErrorCode, Priority, Qos, Receipt, rate_limit};
 
@@ -56,9 +57,14 @@ impl exports::send::Guest for Component {
         priority: Option<Priority>,
         qos: Option<Qos>,
     ) -> Result<Receipt, Error> {
-        rate_limit::acquire("send", &caller.user.to_string())?;
+        rate_limit::acquire("send", &caller.user.to_string(), 1)?;
         let draft = Draft::new(Target::User(to), client_id, content, content_type, priority, qos)?;
-        direct::send(&caller, to, &draft).await
+        let mut answers = direct::send(&caller, to, std::slice::from_ref(&draft)).await;
+        answers.pop().unwrap_or_else(|| Err(contended()))
+    }
+
+    async fn send_messages(caller: Caller, drafts: Vec<Wanted>) -> Result<Vec<Result<Receipt, Error>>, Error> {
+        several::send(&caller, drafts).await
     }
 
     async fn send_group_message(
@@ -70,7 +76,7 @@ impl exports::send::Guest for Component {
         priority: Option<Priority>,
         qos: Option<Qos>,
     ) -> Result<Receipt, Error> {
-        rate_limit::acquire("send", &caller.user.to_string())?;
+        rate_limit::acquire("send", &caller.user.to_string(), 1)?;
         let draft = Draft::new(Target::Group(group), client_id, content, content_type, priority, qos)?;
         group::send(&caller, group, &draft).await
     }

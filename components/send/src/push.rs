@@ -9,7 +9,7 @@ use guest::{Audience, Caller, Message, MessageState, Recall, Recipient, StateCha
 pub(crate) struct Reach {
     /// Whether a live connection of the receiver is known, or possible.
     pub(crate) receiver: bool,
-    /// Whether one of the sender is.
+    /// Whether one of the sender is, besides the one that the call came by.
     pub(crate) sender: bool,
     /// The nodes of both; empty for every node.
     pub(crate) nodes: Vec<String>,
@@ -18,9 +18,9 @@ pub(crate) struct Reach {
 impl Reach {
     /// Asks for the routes. A failure counts as "maybe online, anywhere": a useless push is cheap,
     /// and the message, beginning as `sending`, is pushed again until someone has it.
-    pub(crate) async fn find(receiver: u64, sender: u64) -> Self {
-        match route_message(vec![receiver, sender]).await {
-            Ok(decision) => Self::of(decision, receiver, sender),
+    pub(crate) async fn find(receiver: u64, caller: &Caller) -> Self {
+        match route_message(vec![receiver, caller.user]).await {
+            Ok(decision) => Self::of(decision, receiver, caller),
             Err(error) => {
                 log(
                     Level::Warn,
@@ -36,10 +36,14 @@ impl Reach {
         }
     }
 
-    fn of(decision: Decision, receiver: u64, sender: u64) -> Self {
+    fn of(decision: Decision, receiver: u64, caller: &Caller) -> Self {
+        let others = match caller.connection {
+            Some(_) => &decision.several,
+            None => &decision.online,
+        };
         Self {
             receiver: decision.online.contains(&receiver),
-            sender: decision.online.contains(&sender),
+            sender: others.contains(&caller.user),
             nodes: decision.nodes,
         }
     }
@@ -151,21 +155,35 @@ fn topic_of(group: u64) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_user_without_a_route_is_not_reachable() {
+    fn reach(connection: Option<u64>, several: Vec<u64>) -> Reach {
         let decision = Decision {
             nodes: vec!["a".to_owned()],
             online: vec![2],
+            several,
             offline: vec![1],
         };
-        let reach = Reach::of(decision, 1, 2);
-        assert_eq!(
-            reach,
-            Reach {
-                receiver: false,
-                sender: true,
-                nodes: vec!["a".to_owned()]
-            }
-        );
+        let caller = Caller {
+            user: 2,
+            session: 1,
+            device: "d".to_owned(),
+            connection,
+        };
+        Reach::of(decision, 1, &caller)
+    }
+
+    #[test]
+    fn a_user_without_a_route_is_not_reachable() {
+        let there = Reach {
+            receiver: false,
+            sender: true,
+            nodes: vec!["a".to_owned()],
+        };
+        assert_eq!(reach(None, Vec::new()), there);
+        assert_eq!(reach(Some(7), vec![2]), there);
+    }
+
+    #[test]
+    fn who_calls_by_their_only_connection_needs_no_echo() {
+        assert!(!reach(Some(7), Vec::new()).sender);
     }
 }

@@ -36,34 +36,6 @@ impl<'a> Unplaced<'a> {
         }
     }
 
-    /// Adds the statement that inserts the message at the last place of the conversation that the
-    /// condition selects as `c`; a former statement of the batch has raised that place.
-    #[must_use]
-    pub(crate) fn insert(&self, batch: Batch, condition: &str, key: Vec<Value>) -> Batch {
-        let sql = format!(
-            "INSERT INTO messages (id, conversation_id, seq, sender_id, recipient_id, client_id, content, \
-             content_type, content_hash, priority, qos, state, retry_at, retry_count, created_at) \
-             SELECT ?, c.id, c.last_seq, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ? FROM conversations c WHERE {condition}"
-        );
-        let draft = self.draft;
-        let mut values = params![
-            self.id,
-            self.sender,
-            draft.target.user(),
-            draft.client_id.as_str(),
-            draft.content.as_str(),
-            draft.content_type.as_str(),
-            draft.hash.as_str(),
-            draft.priority.code(),
-            draft.qos.code(),
-            self.state.code(),
-            self.retry_at,
-            self.created_at,
-        ];
-        values.extend(key);
-        batch.step(sql, values)
-    }
-
     /// The message at its place.
     pub(crate) fn placed(&self, conversation: u64, seq: u64) -> Message {
         let to = self.draft.target.user();
@@ -87,6 +59,72 @@ impl<'a> Unplaced<'a> {
             recalled_at: None,
         }
     }
+}
+
+/// How the row of the conversation is found.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Conversation {
+    /// Of two users, the one with the lower id first.
+    OfTwo(u64, u64),
+    /// By its id.
+    Known(u64),
+}
+
+impl Conversation {
+    /// What selects the row as `c`.
+    fn condition(self) -> &'static str {
+        match self {
+            Self::OfTwo(..) => "c.user_low = ? AND c.user_high = ?",
+            Self::Known(_) => "c.id = ?",
+        }
+    }
+
+    fn key(self) -> Vec<Value> {
+        match self {
+            Self::OfTwo(low, high) => params![low, high],
+            Self::Known(id) => params![id],
+        }
+    }
+}
+
+/// Adds the statement that inserts messages at the last places of their conversation, in their order; a former
+/// statement of the batch has raised the last place by as many. The place is a subquery and not what is selected: for
+/// one row SQLite then needs no copy of what it changes.
+#[must_use]
+pub(crate) fn insert(batch: Batch, messages: &[Unplaced<'_>], conversation: Conversation) -> Batch {
+    let condition = conversation.condition();
+    let row = format!(
+        "(?, (SELECT c.id FROM conversations c WHERE {condition}), \
+         (SELECT c.last_seq FROM conversations c WHERE {condition}) - ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)"
+    );
+    let sql = format!(
+        "INSERT INTO messages (id, conversation_id, seq, sender_id, recipient_id, client_id, content, content_type, \
+         content_hash, priority, qos, state, retry_at, retry_count, created_at) VALUES {}",
+        vec![row.as_str(); messages.len()].join(", ")
+    );
+    let mut values = Vec::with_capacity(messages.len() * 17);
+    for (index, message) in messages.iter().enumerate() {
+        let draft = message.draft;
+        let behind = u64::try_from(messages.len() - 1 - index).unwrap_or(0);
+        values.push(Value::from(message.id));
+        values.extend(conversation.key());
+        values.extend(conversation.key());
+        values.extend(params![
+            behind,
+            message.sender,
+            draft.target.user(),
+            draft.client_id.as_str(),
+            draft.content.as_str(),
+            draft.content_type.as_str(),
+            draft.hash.as_str(),
+            draft.priority.code(),
+            draft.qos.code(),
+            message.state.code(),
+            message.retry_at,
+            message.created_at,
+        ]);
+    }
+    batch.step(sql, values)
 }
 
 /// The state in which a message begins.

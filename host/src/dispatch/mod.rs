@@ -234,7 +234,8 @@ fn failure(method: &Method, error: &wasmtime::Error) -> Fault {
     Fault::Trapped(name)
 }
 
-fn answer(result: Option<Val>) -> Answer {
+/// What a method answered, from the value that its call gave.
+pub fn answer(result: Option<Val>) -> Answer {
     match result {
         Some(Val::Result(Ok(value))) => Ok(value.map(|value| *value)),
         Some(Val::Result(Err(error))) => Err(error.map(|error| *error)),

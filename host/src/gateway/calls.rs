@@ -11,7 +11,7 @@ use super::error::{self, EdgeError};
 use super::functions::Functions;
 use super::records::By;
 use crate::deployments::Method;
-use crate::dispatch::Dispatch;
+use crate::dispatch::{Answer, Dispatch};
 use crate::json;
 use crate::remote::Remote;
 
@@ -44,30 +44,53 @@ pub(super) async fn call(
 ) -> Result<Called, EdgeError> {
     let most = gateway.settings.answer_max_bytes;
     let text = match &*gateway.functions {
-        Functions::Here(dispatch) => here(dispatch, function, method, params, by).await?,
-        Functions::There(remote) => there(remote, function, method, params, by).await?,
+        Functions::Here(dispatch) => here(dispatch, function, method, params, by, most).await?,
+        Functions::There(remote) => within(there(remote, function, method, params, by).await?, most)?,
     };
-    if text.len() > most {
-        return Err(EdgeError::answer_too_large(most));
-    }
     Ok(Called { text })
 }
 
-async fn here(dispatch: &Dispatch, function: &str, method: &str, params: Value, by: By) -> Result<Vec<u8>, EdgeError> {
+async fn here(
+    dispatch: &Dispatch,
+    function: &str,
+    method: &str,
+    params: Value,
+    by: By,
+    most: usize,
+) -> Result<Vec<u8>, EdgeError> {
     let method = find(dispatch, function, method, &by)?;
-    if method.takes_caller && !matches!(by, By::Client(Some(_))) {
-        return Err(EdgeError::unauthenticated());
-    }
+    may_call(&method, &by)?;
     let arguments = json::arguments(method.client_parameters(), params)?;
     let answer = match by {
         By::Client(caller) => dispatch.call(&method, caller, arguments).await?,
         By::System => dispatch.system(&method, arguments).await?,
     };
+    text_of(&method, answer, most)
+}
+
+/// A method that takes a caller needs one.
+pub(super) fn may_call(method: &Method, by: &By) -> Result<(), EdgeError> {
+    match by {
+        By::Client(Some(_)) => Ok(()),
+        _ if method.takes_caller => Err(EdgeError::unauthenticated()),
+        _ => Ok(()),
+    }
+}
+
+/// What a method answered, as JSON of so many bytes at most.
+pub(super) fn text_of(method: &Method, answer: Answer, most: usize) -> Result<Vec<u8>, EdgeError> {
     let value = answer.map_err(|error| error::answered(error.as_ref()))?;
     let mut text = Vec::with_capacity(128);
-    match (&value, result_type(&method)) {
+    match (&value, result_type(method)) {
         (Some(value), Some(ty)) => json::write(value, &ty, &mut text),
         _ => text.extend_from_slice(b"null"),
+    }
+    within(text, most)
+}
+
+fn within(text: Vec<u8>, most: usize) -> Result<Vec<u8>, EdgeError> {
+    if text.len() > most {
+        return Err(EdgeError::answer_too_large(most));
     }
     Ok(text)
 }

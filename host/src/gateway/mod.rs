@@ -14,6 +14,7 @@ mod records;
 mod registry;
 mod rpc;
 mod socket;
+mod together;
 mod written;
 
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use tokio::time::timeout;
 use self::lifecycle::Lifecycle;
 use self::outbox::{Close, code};
 use self::registry::Registry;
+use self::together::Together;
 use self::written::Written;
 use crate::capabilities::Node;
 use crate::config::{GatewaySettings, ms};
@@ -42,6 +44,7 @@ pub struct Gateway {
     node: Arc<Node>,
     functions: Arc<Functions>,
     lifecycle: Lifecycle,
+    together: Together,
     registry: Registry,
     written: Written,
     settings: GatewaySettings,
@@ -134,6 +137,7 @@ impl Gateway {
         let (start, draining) = watch::channel(false);
         let gateway = Self {
             lifecycle: Lifecycle::new(functions.clone(), &settings)?,
+            together: Together::new(&functions, &settings)?,
             registry: Registry::default(),
             written: Written::default(),
             metrics: Metrics {

@@ -4,11 +4,12 @@
 //! client that sends without waiting keeps its order; while one is served the socket is not read, and
 //! TCP holds the client back. What the server pushes is written meanwhile, all that waits with one flush.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
-use futures_util::SinkExt;
+use futures_util::{FutureExt, SinkExt};
 use serde::Deserialize;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::tungstenite;
@@ -18,6 +19,7 @@ use super::error::EdgeError;
 use super::outbox::{Bounds, Close, Outbox, Taken, code};
 use super::records::By;
 use super::rpc::{self, Incoming, Request};
+use super::together;
 use super::{Gateway, Guard};
 use crate::config::ms;
 use crate::identity::{Connection, Identity};
@@ -32,6 +34,10 @@ pub(super) struct Socket {
     id: u64,
     outbox: Arc<Outbox>,
     connection: Option<Arc<Connection>>,
+    /// Frames that were read and wait for their turn.
+    waiting: VecDeque<Incoming>,
+    /// The end of what the client said: why the server closes, unless the client did.
+    ended: Option<Option<Close>>,
     opened: Instant,
     heard: Instant,
     pinged: bool,
@@ -42,7 +48,7 @@ type Serving = Pin<Box<dyn Future<Output = Served> + Send>>;
 
 /// What serving a frame came to.
 struct Served {
-    answer: Option<Utf8Bytes>,
+    answers: Vec<Utf8Bytes>,
     /// The connection, when the frame logged it in.
     connection: Option<Arc<Connection>>,
 }
@@ -68,6 +74,8 @@ impl Socket {
             outbox: Arc::new(Outbox::new(bounds)),
             socket,
             connection: None,
+            waiting: VecDeque::new(),
+            ended: None,
             opened: Instant::now(),
             heard: Instant::now(),
             pinged: false,
@@ -118,7 +126,13 @@ impl Socket {
         let mut serving: Option<Serving> = None;
         let mut draining = self.gateway.draining.clone();
         loop {
+            if serving.is_none() {
+                serving = self.next_work();
+            }
             let (busy, tick) = (serving.is_some(), self.next_tick());
+            if let (false, Some(end)) = (busy, self.ended.take()) {
+                return end;
+            }
             let event = tokio::select! {
                 served = current(&mut serving), if busy => Event::Served(served),
                 () = self.outbox.ready() => Event::Ready,
@@ -136,12 +150,16 @@ impl Socket {
                     let served = current(&mut serving).await;
                     serving = None;
                     match self.served(served).await {
-                        Ok(()) => self.write_waiting().await,
+                        Ok(()) => self.write_waiting(Vec::new()).await,
                         end => end,
                     }
                 }
-                Event::Ready => self.write_waiting().await,
-                Event::Heard(heard) => self.heard(heard, &mut serving),
+                Event::Ready => self.write_waiting(Vec::new()).await,
+                Event::Heard(heard) => {
+                    self.heard(heard);
+                    self.hear_more();
+                    Ok(())
+                }
                 Event::Tick => self.tick().await,
                 Event::Draining => Err(Some(Close::new(code::GOING_AWAY, "shutting-down"))),
             };
@@ -158,25 +176,70 @@ impl Socket {
     }
 
     /// Takes a frame of the client.
-    fn heard(
-        &mut self,
-        heard: Option<Result<Message, axum::Error>>,
-        serving: &mut Option<Serving>,
-    ) -> Result<(), Option<Close>> {
+    fn heard(&mut self, heard: Option<Result<Message, axum::Error>>) {
         self.heard = Instant::now();
         self.pinged = false;
         match heard {
-            None | Some(Ok(Message::Close(_))) => Err(None),
-            Some(Err(error)) => Err(unreadable(error)),
-            Some(Ok(Message::Binary(_))) => Err(Some(Close::new(code::UNSUPPORTED, "text-frames-only"))),
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(()),
+            None | Some(Ok(Message::Close(_))) => self.ended = Some(None),
+            Some(Err(error)) => self.ended = Some(unreadable(error)),
+            Some(Ok(Message::Binary(_))) => self.ended = Some(Some(Close::new(code::UNSUPPORTED, "text-frames-only"))),
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
             Some(Ok(Message::Text(text))) => {
                 self.gateway.metrics.frames_in.increment(1);
-                let (gateway, id) = (self.gateway.clone(), self.id);
-                let (connection, outbox) = (self.connection.clone(), self.outbox.clone());
-                *serving = Some(Box::pin(serve_frame(gateway, id, outbox, connection, text)));
-                Ok(())
+                self.waiting
+                    .push_back(Incoming::read(&text, self.gateway.settings.batch_max));
             }
+        }
+    }
+
+    /// Takes what else is there already, as long as it may be served together with the first.
+    fn hear_more(&mut self) {
+        let most = self.gateway.settings.together_max;
+        while self.ended.is_none() && self.waiting.len() < most {
+            if self.waiting.back().is_none_or(|last| self.pairable(last).is_none()) {
+                return;
+            }
+            match self.socket.recv().now_or_never() {
+                Some(heard) => self.heard(heard),
+                None => return,
+            }
+        }
+    }
+
+    /// What is to be done next for the client: one frame, or some that can be done together.
+    fn next_work(&mut self) -> Option<Serving> {
+        let first = self.waiting.pop_front()?;
+        let (gateway, connection) = (self.gateway.clone(), self.connection.clone());
+        let same = match self.pairable(&first) {
+            None => 0,
+            Some(name) => self
+                .waiting
+                .iter()
+                .take_while(|next| self.pairable(next) == Some(name))
+                .count(),
+        };
+        if same == 0 {
+            return Some(Box::pin(serve_frame(
+                gateway,
+                self.id,
+                self.outbox.clone(),
+                connection,
+                first,
+            )));
+        }
+        let frames = std::iter::once(first).chain(self.waiting.drain(..same));
+        let requests = frames.flat_map(|frame| frame.requests).flatten().collect();
+        Some(Box::pin(serve_together(gateway, connection, requests)))
+    }
+
+    /// Function and method of a frame that is one request, of a method whose calls can be made together.
+    fn pairable<'a>(&self, frame: &'a Incoming) -> Option<(&'a str, &'a str)> {
+        match (frame.batch, frame.requests.as_slice()) {
+            (false, [Ok(Request { function, method, .. })]) => {
+                self.gateway.together.pair(function, method)?;
+                Some((function, method))
+            }
+            _ => None,
         }
     }
 
@@ -184,20 +247,22 @@ impl Socket {
         if served.connection.is_some() {
             self.connection = served.connection;
         }
-        match served.answer {
-            Some(text) => self.write([Message::Text(text)]).await,
-            None => Ok(()),
+        if served.answers.is_empty() {
+            return Ok(());
         }
+        self.write_waiting(served.answers).await
     }
 
-    /// Writes what waits, and ends when the outbox says so.
-    async fn write_waiting(&mut self) -> Result<(), Option<Close>> {
+    /// Writes answers and then what waits, and ends when the outbox says so.
+    async fn write_waiting(&mut self, answers: Vec<Utf8Bytes>) -> Result<(), Option<Close>> {
         let Taken { frames, close } = self.outbox.take(WRITE_TOGETHER);
-        if !frames.is_empty() {
+        if !frames.is_empty() || !answers.is_empty() {
             let tracked: Vec<u64> = frames.iter().filter_map(|frame| frame.track).collect();
-            self.write(frames.into_iter().map(|frame| Message::Text(frame.text)))
-                .await?;
-            self.gateway.written.add(tracked);
+            let texts = answers.into_iter().chain(frames.into_iter().map(|frame| frame.text));
+            self.write(texts.map(Message::Text)).await?;
+            if !tracked.is_empty() {
+                self.gateway.written.add(tracked);
+            }
         }
         close.map_or(Ok(()), |close| Err(Some(close)))
     }
@@ -284,10 +349,9 @@ async fn serve_frame(
     id: u64,
     outbox: Arc<Outbox>,
     mut connection: Option<Arc<Connection>>,
-    text: Utf8Bytes,
+    incoming: Incoming,
 ) -> Served {
     let before = connection.is_some();
-    let incoming = Incoming::read(&text, gateway.settings.batch_max);
     let mut answers = Vec::new();
     let mut room = gateway.settings.answer_max_bytes;
     for request in incoming.requests {
@@ -309,9 +373,33 @@ async fn serve_frame(
         (true, _) => Some([b"[".as_slice(), &answers.join(&b','), b"]"].concat()),
     };
     Served {
-        answer: text.map(|text| Utf8Bytes::try_from(bytes::Bytes::from(text)).unwrap_or_default()),
+        answers: text.map(frame_of).into_iter().collect(),
         connection: connection.filter(|_| !before),
     }
+}
+
+/// Serves requests of one method that wait together.
+async fn serve_together(gateway: Arc<Gateway>, connection: Option<Arc<Connection>>, requests: Vec<Request>) -> Served {
+    let caller = connection.as_ref().map(|connection| connection.caller());
+    let pair = requests
+        .first()
+        .and_then(|request| gateway.together.pair(&request.function, &request.method));
+    let mut answers = Vec::with_capacity(requests.len());
+    if let Some(pair) = pair {
+        let (ids, params): (Vec<_>, _) = requests.into_iter().map(|request| (request.id, request.params)).unzip();
+        let outcomes = together::call(&gateway, pair, params, caller).await;
+        let wanted = ids.iter().zip(outcomes).filter(|(id, _)| id.is_some());
+        answers.extend(wanted.map(|(id, outcome)| frame_of(rpc::response(id.as_ref(), &outcome))));
+    }
+    Served {
+        answers,
+        connection: None,
+    }
+}
+
+/// A frame of a text that was written here, which is UTF-8.
+fn frame_of(text: Vec<u8>) -> Utf8Bytes {
+    Utf8Bytes::try_from(bytes::Bytes::from(text)).unwrap_or_default()
 }
 
 /// An answer for which there is room among those of its batch.

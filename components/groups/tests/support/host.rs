@@ -16,7 +16,10 @@ use guest::{Audience, Caller, ContactChange, GroupChange, HostError};
 use rusqlite::types::{Value as Stored, ValueRef};
 use rusqlite::{Connection, params_from_iter};
 
-const SCHEMA: &str = include_str!("../../../../migrations/sqlite/V1__chat.sql");
+const SCHEMA: &str = concat!(
+    include_str!("../../../../migrations/sqlite/V1__chat.sql"),
+    include_str!("../../../../migrations/sqlite/V5__row_ids.sql")
+);
 
 /// The store, the settings and the ears of a test.
 pub(crate) struct TestHost {

@@ -111,8 +111,11 @@ impl World {
     /// A world with users 1 to `users`, as the host of this thread.
     pub fn with_users(users: u64) -> Self {
         let db = Connection::open_in_memory().unwrap();
-        db.execute_batch(include_str!("../../../../migrations/sqlite/V1__chat.sql"))
-            .unwrap();
+        db.execute_batch(concat!(
+            include_str!("../../../../migrations/sqlite/V1__chat.sql"),
+            include_str!("../../../../migrations/sqlite/V5__row_ids.sql")
+        ))
+        .unwrap();
         let inner = Inner {
             db: Some(db),
             ids: 1000,
@@ -436,7 +439,13 @@ impl Host for World {
             } else {
                 vec!["node-a".to_owned()]
             };
-            Ok(Decision { nodes, online, offline })
+            let several = online.clone();
+            Ok(Decision {
+                nodes,
+                online,
+                several,
+                offline,
+            })
         })
     }
 

@@ -1,0 +1,154 @@
+//! Messages that are sent together: each is kept and answered as if it were alone.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+
+mod world;
+
+use guest::{ErrorCode, Qos, Receipt};
+use send::{Component, Send, Wanted as Draft};
+use world::calls::{cursors, pull, send};
+use world::dice::{Dice, seed};
+use world::{Push, World, caller, run};
+
+fn draft(to: u64, id: &str) -> Draft {
+    Draft {
+        to,
+        client_id: id.to_owned(),
+        content: "hello".to_owned(),
+        content_type: None,
+        priority: None,
+        qos: None,
+    }
+}
+
+fn send_all(from: u64, drafts: Vec<Draft>) -> Vec<Result<Receipt, ErrorCode>> {
+    let answers = run(Component::send_messages(caller(from, "phone"), drafts)).unwrap();
+    answers
+        .into_iter()
+        .map(|answer| answer.map_err(|error| error.code))
+        .collect()
+}
+
+fn seqs(answers: &[Result<Receipt, ErrorCode>]) -> Vec<Result<u64, ErrorCode>> {
+    answers
+        .iter()
+        .map(|answer| answer.as_ref().map(|receipt| receipt.seq).map_err(|error| *error))
+        .collect()
+}
+
+#[test]
+fn messages_to_one_receiver_are_one_route_one_batch_and_a_push_each() {
+    let world = World::with_users(2);
+    world.online(&[2]);
+    send(1, 2, "first").unwrap();
+    world.pushes();
+    let before = (world.routed.get(), world.batches.get(), world.queries.get());
+    let answers = send_all(1, vec![draft(2, "a"), draft(2, "b"), draft(2, "c")]);
+    let after = (world.routed.get(), world.batches.get(), world.queries.get());
+    assert_eq!((after.0 - before.0, after.1 - before.1, after.2 - before.2), (1, 1, 0));
+    assert_eq!(seqs(&answers), [Ok(2), Ok(3), Ok(4)]);
+    let pushed = world.pushes().into_iter().map(|push| {
+        let Push::Message(to, body) = push else {
+            panic!("a message")
+        };
+        (to.recipients.first().unwrap().cursor, body.seq, body.client_id)
+    });
+    let expected = [(2, 2, "a"), (3, 3, "b"), (4, 4, "c")].map(|(place, seq, id)| (Some(place), seq, id.to_owned()));
+    assert_eq!(pushed.collect::<Vec<_>>(), expected);
+    assert_eq!(cursors(&pull(2, "phone", None)), [1, 2, 3, 4]);
+}
+
+#[test]
+fn what_is_refused_costs_the_others_nothing() {
+    let world = World::with_users(3);
+    world.exec("INSERT INTO blocks (owner_id, peer_id, created_at) VALUES (3, 1, 0)");
+    let drafts = vec![
+        draft(2, "a"),
+        draft(3, "blocked"),
+        draft(1, "oneself"),
+        draft(2, ""),
+        draft(99, "nobody"),
+        draft(2, "b"),
+        draft(3, "blocked too"),
+        draft(3, "blocked as well"),
+    ];
+    let expected = [
+        Ok(1),
+        Err(ErrorCode::Blocked),
+        Err(ErrorCode::Invalid),
+        Err(ErrorCode::Invalid),
+        Err(ErrorCode::NotFound),
+        Ok(2),
+        Err(ErrorCode::Blocked),
+        Err(ErrorCode::Blocked),
+    ];
+    assert_eq!(seqs(&send_all(1, drafts)), expected);
+}
+
+#[test]
+fn a_repeat_among_new_ones_has_its_first_receipt() {
+    let world = World::with_users(2);
+    let first = send(1, 2, "a").unwrap();
+    let answers = send_all(1, vec![draft(2, "b"), draft(2, "a"), draft(2, "c"), draft(2, "c")]);
+    assert_eq!(seqs(&answers), [Ok(2), Ok(1), Ok(3), Ok(3)]);
+    assert_eq!(answers.get(1).unwrap().as_ref().unwrap().message, first.message);
+    assert_eq!(cursors(&pull(2, "phone", None)), [1, 2, 3]);
+    assert_eq!(world.one("SELECT COUNT(*) FROM messages"), 3);
+}
+
+#[test]
+fn too_many_at_once_are_refused() {
+    let _world = World::with_users(2);
+    let drafts = (0..101).map(|index| draft(2, &index.to_string())).collect();
+    let refused = run(Component::send_messages(caller(1, "phone"), drafts)).unwrap_err();
+    assert_eq!(refused.code, ErrorCode::TooLarge);
+}
+
+/// Whatever is sent together is kept, pushed and answered as if it had been sent one by one.
+#[test]
+fn together_or_one_by_one_is_the_same() {
+    let mut dice = Dice(seed());
+    for round in 0..60 {
+        let drafts: Vec<Draft> = (0..=dice.below(12))
+            .map(|_| Draft {
+                qos: [None, Some(Qos::AtMostOnce), Some(Qos::ExactlyOnce)]
+                    .get(usize::try_from(dice.below(3)).unwrap())
+                    .copied()
+                    .flatten(),
+                content: "x".repeat(usize::try_from(dice.below(3)).unwrap()),
+                ..draft(dice.below(4) + 1, &dice.below(7).to_string())
+            })
+            .collect();
+        let online: Vec<u64> = (1..=3).filter(|_| dice.below(2) == 0).collect();
+        let tell = |together: bool| {
+            let world = World::with_users(3);
+            world.online(&online);
+            let answers = if together {
+                send_all(1, drafts.clone())
+            } else {
+                drafts.iter().flat_map(|one| send_all(1, vec![one.clone()])).collect()
+            };
+            let answers: Vec<_> = answers
+                .into_iter()
+                .map(|answer| answer.map(|receipt| (receipt.seq, receipt.state)))
+                .collect();
+            let mut pushes: Vec<_> = world
+                .pushes()
+                .into_iter()
+                .map(|push| match push {
+                    Push::Message(to, body) => {
+                        let to: Vec<_> = to.recipients.iter().map(|one| (one.user, one.cursor)).collect();
+                        (to, body.seq, body.client_id)
+                    }
+                    _ => panic!("a message"),
+                })
+                .collect();
+            pushes.sort();
+            let rows = world.rows(
+                "SELECT m.seq, m.sender_id, m.recipient_id, m.qos, m.state, COALESCE(i.seq, 0) FROM messages m \
+                 LEFT JOIN inbox i ON i.message_id = m.id ORDER BY m.recipient_id, m.seq",
+            );
+            (answers, pushes, rows)
+        };
+        assert_eq!(tell(true), tell(false), "round {round}: {drafts:?}");
+    }
+}
