@@ -11,6 +11,10 @@ use mpim::{bundle, telemetry};
 
 use cli::{Cli, Command};
 
+/// A call is many small allocations: names and texts of component values, frames, rows.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let command = Cli::parse().command;
     if let Command::Up(up) = &command
