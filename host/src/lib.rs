@@ -9,7 +9,7 @@
 //! server → timers → cluster → gateway, admin, openapi → dispatch → deployments, sandboxes → engine, store
 //!                                    dispatch → capabilities → breakers, backends
 //!                             gateway → remote → breakers
-//! config, telemetry, fault, identity, json, places, values: leaves that anyone may use
+//! config, telemetry, fault, identity, json, nested, places, values: leaves that anyone may use
 //! ```
 //!
 //! - `json` is the only module that turns WIT types into JSON and back.
@@ -31,6 +31,7 @@ pub mod gateway;
 pub mod identity;
 pub mod json;
 pub mod manifest;
+pub mod nested;
 pub mod openapi;
 pub mod places;
 pub mod remote;

@@ -12,6 +12,7 @@ use crate::capabilities::Guest;
 use crate::config::SandboxSettings;
 use crate::dispatch::Dispatch;
 use crate::identity::Caller;
+use crate::nested::Nested;
 
 /// The data of a sandbox's store.
 pub struct State {
@@ -24,6 +25,8 @@ pub struct State {
     pub context: Context,
     /// Where calls of other functions go. The dispatch owns the sandbox, not the other way round.
     pub dispatch: Weak<Dispatch>,
+    /// The calls of other functions that the call in the sandbox has begun.
+    pub nested: Nested,
 }
 
 /// What holds for one call and for the calls that it makes.
@@ -54,12 +57,13 @@ impl WasiView for State {
 /// Tables of one sandbox hold so many elements at most; Rust components use some hundreds.
 const TABLE_ELEMENTS_MAX: usize = 20_000;
 
-/// Makes the store serve a call.
-pub fn begin(store: &mut Store<State>, context: Context) {
+/// Makes the store serve a call; gives where it hands over the calls that it makes.
+pub fn begin(store: &mut Store<State>, context: Context) -> Nested {
     store.set_epoch_deadline(1);
     let state = store.data_mut();
     state.guest.deadline = context.deadline;
     state.context = context;
+    state.nested.clone()
 }
 
 /// The whole of what a sandbox is made of, shared by all sandboxes of a function.
@@ -95,6 +99,7 @@ impl Blueprint {
             guest: self.guest.clone(),
             context,
             dispatch: self.dispatch.clone(),
+            nested: Nested::default(),
         };
         let mut store = Store::new(&self.engine, state);
         store.limiter(|state| &mut state.limits);

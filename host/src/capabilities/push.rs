@@ -15,6 +15,9 @@ pub async fn publish(push: &Push, node: &Node) -> Result<(), Fault> {
     } = push.encode().map_err(|error| Fault::Invalid(error.to_string()))?;
     let alive = node.peers.alive();
     let names = if nodes.is_empty() { &alive[..] } else { &nodes[..] };
+    if let [name] = names {
+        return publish_to(node, name, lane(priority), payload).await;
+    }
     let publishing = names
         .iter()
         .map(|name| publish_to(node, name, lane(priority), payload.clone()));

@@ -16,6 +16,7 @@ use crate::engine::Engine;
 use crate::fault::Fault;
 use crate::identity::Caller;
 use crate::manifest::FunctionSource;
+use crate::nested::Nested;
 use crate::sandboxes::Sandboxes;
 use crate::store::{Blueprint, Context, State};
 use crate::values::{self, ToRecord};
@@ -203,11 +204,11 @@ fn invocation(interface: &mut LinkerInstance<'_>, import: &str, name: &str) -> w
     interface.func_new_concurrent(name, move |accessor, signature, arguments, results| -> Calling<'_> {
         let target = target.clone();
         Box::pin(async move {
-            let (dispatch, context) = accessor.with(|mut store| {
+            let (dispatch, context, nested) = accessor.with(|mut store| {
                 let state = store.get();
-                (state.dispatch.clone(), state.context.clone())
+                (state.dispatch.clone(), state.context.clone(), state.nested.clone())
             });
-            match nested(dispatch, &target.0, &target.1, arguments, context).await {
+            match call(dispatch, &target.0, &target.1, arguments, context, &nested).await {
                 Ok(value) => results.iter_mut().zip(value).for_each(|(slot, value)| *slot = value),
                 Err(fault) => give(results, failed(&fault, &signature))?,
             }
@@ -231,12 +232,13 @@ fn failed(fault: &Fault, signature: &ComponentFunc) -> Option<Val> {
 
 /// A call of another function: it inherits what is left of the deadline, and the caller of the edge,
 /// whatever the component writes in its place.
-async fn nested(
+async fn call(
     dispatch: Weak<Dispatch>,
     interface: &str,
     name: &str,
     arguments: &[Val],
     context: Context,
+    nested: &Nested,
 ) -> Result<Option<Val>, Fault> {
     let unknown = || Fault::UnknownMethod(format!("{interface}.{name}"));
     let dispatch = dispatch
@@ -257,29 +259,9 @@ async fn nested(
         depth: context.depth + 1,
         ..context
     };
-    // In a task of its own: Wasmtime runs one store at a time within one poll. Given up with its caller.
-    let call = tokio::spawn(async move { dispatch.invoke(&method, arguments, context).await });
-    match AbortOnDrop(call).await {
-        Ok(outcome) => outcome,
-        Err(error) => Err(Fault::Trapped(error.to_string())),
-    }
-}
-
-/// A task that ends with whoever waits for it.
-struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
-
-impl<T> Future for AbortOnDrop<T> {
-    type Output = Result<T, tokio::task::JoinError>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut std::task::Context<'_>) -> std::task::Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(context)
-    }
-}
-
-impl<T> Drop for AbortOnDrop<T> {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+    let given_up = || Fault::DeadlineExceeded(format!("{interface}.{name}"));
+    let answer = nested.run(async move { dispatch.invoke(&method, arguments, context).await });
+    answer.await.unwrap_or_else(|| Err(given_up()))
 }
 
 fn find(dispatch: &Dispatch, function: &str, interface: &str, name: &str) -> Option<Arc<Method>> {

@@ -197,7 +197,7 @@ impl Function {
     async fn run(&self, method: &Method, arguments: &[Val], context: Context) -> Result<Option<Val>, Fault> {
         let deadline = context.deadline;
         let mut lease = self.sandboxes.take(deadline).await?;
-        store::begin(&mut lease.sandbox.store, context);
+        let nested = store::begin(&mut lease.sandbox.store, context);
         let func = *lease
             .sandbox
             .methods
@@ -209,7 +209,7 @@ impl Function {
             .store
             .run_concurrent(async |accessor| func.call_concurrent(accessor, arguments, &mut results).await);
         // A sandbox whose call is given up in the middle is dropped with its lease.
-        match timeout_at(deadline, running).await {
+        match timeout_at(deadline, nested.drive(running)).await {
             Ok(Ok(Ok(()))) => {
                 self.sandboxes.put_back(lease);
                 Ok(results.pop())

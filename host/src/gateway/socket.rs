@@ -5,7 +5,7 @@
 //! TCP holds the client back. What the server pushes is written meanwhile, all that waits with one flush.
 
 use std::collections::VecDeque;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
@@ -125,11 +125,14 @@ impl Socket {
     async fn serve(&mut self) -> Option<Close> {
         let mut serving: Option<Serving> = None;
         let mut draining = self.gateway.draining.clone();
+        let mut drained = pin!(draining.wait_for(|draining| *draining));
+        // Rings at the earliest time of the next tick: most frames move that time, and need not move the timer.
+        let mut tick = pin!(sleep_until(self.next_tick()));
         loop {
             if serving.is_none() {
                 serving = self.next_work();
             }
-            let (busy, tick) = (serving.is_some(), self.next_tick());
+            let busy = serving.is_some();
             if let (false, Some(end)) = (busy, self.ended.take()) {
                 return end;
             }
@@ -137,8 +140,8 @@ impl Socket {
                 served = current(&mut serving), if busy => Event::Served(served),
                 () = self.outbox.ready() => Event::Ready,
                 heard = self.socket.recv(), if !busy => Event::Heard(heard),
-                () = sleep_until(tick) => Event::Tick,
-                _ = draining.wait_for(|draining| *draining), if !busy => Event::Draining,
+                () = &mut tick => Event::Tick,
+                _ = &mut drained, if !busy => Event::Draining,
             };
             let outcome = match event {
                 Event::Served(served) => {
@@ -160,9 +163,20 @@ impl Socket {
                     self.hear_more();
                     Ok(())
                 }
-                Event::Tick => self.tick().await,
+                Event::Tick => {
+                    let outcome = match self.next_tick() <= Instant::now() {
+                        true => self.tick().await,
+                        false => Ok(()),
+                    };
+                    tick.as_mut().reset(self.next_tick());
+                    outcome
+                }
                 Event::Draining => Err(Some(Close::new(code::GOING_AWAY, "shutting-down"))),
             };
+            // What the client said may have brought it nearer.
+            if tick.deadline() > self.next_tick() {
+                tick.as_mut().reset(self.next_tick());
+            }
             if let Err(end) = outcome {
                 // A call that was begun is finished, though nobody hears its answer: half way through it
                 // may have kept a message and told nobody.
