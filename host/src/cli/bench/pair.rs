@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use crate::cli::client::Client;
@@ -33,6 +34,8 @@ pub(super) struct Run {
     pub(super) every: Option<Duration>,
     /// Moves with everything that happens.
     pub(super) moved: AtomicU64,
+    /// Whether nobody waits any longer for what did not come.
+    pub(super) over: watch::Sender<bool>,
 }
 
 impl Run {
@@ -84,6 +87,7 @@ pub(super) async fn send(run: Arc<Run>, mut client: Client, to: Int, offset: Dur
     // Sent, and without a receipt.
     let mut open = 0;
     let mut received = 0;
+    let mut over = run.over.subscribe();
     while received < run.messages {
         let mut wrote = false;
         loop {
@@ -118,12 +122,10 @@ pub(super) async fn send(run: Arc<Run>, mut client: Client, to: Int, offset: Dur
         let due = (next < run.messages && open < run.in_flight)
             .then(|| run.due(next, offset))
             .flatten();
-        let text = match due {
-            None => client.next().await?,
-            Some(due) => tokio::select! {
-                text = client.next() => text?,
-                () = sleep_until(due) => continue,
-            },
+        let text = tokio::select! {
+            text = client.next() => text?,
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => continue,
+            _ = over.wait_for(|over| *over) => break,
         };
         run.moves();
         match Frame::read(&text)? {
@@ -165,10 +167,14 @@ pub(super) async fn hear(run: Arc<Run>, mut client: Client) -> Result<Heard, Err
     let mut heard = Heard::default();
     let mut seen = vec![false; run.messages as usize];
     let mut acknowledging = 0;
+    let mut over = run.over.subscribe();
     while heard.delivered < u64::from(run.messages) || acknowledging > 0 {
         let mut ids = Vec::new();
         let mut cursor = None;
-        let mut frame = Some(client.next().await?);
+        let mut frame = tokio::select! {
+            text = client.next() => Some(text?),
+            _ = over.wait_for(|over| *over) => break,
+        };
         while let Some(text) = frame {
             run.moves();
             match Frame::read(&text)? {

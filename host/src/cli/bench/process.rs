@@ -1,9 +1,12 @@
 //! The processes of a measurement: a server of its own, and the time that each spends on processors.
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::str::FromStr;
 use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::cli::Failure;
 use crate::cli::address::Address;
@@ -11,25 +14,68 @@ use crate::cli::address::Address;
 /// The kernel tells times of processes in ticks of this length.
 const TICK: Duration = Duration::from_millis(10);
 
+/// A folder for the data of a measurement; gone with it.
+#[derive(Debug)]
+pub(super) struct Folder(PathBuf);
+
+impl Folder {
+    /// Makes it where temporary files are.
+    pub(super) fn make() -> Result<Self, Failure> {
+        let folder = std::env::temp_dir().join(format!("mpim-bench-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).map_err(|error| Failure::other(format!("{}: {error}", folder.display())))?;
+        Ok(Self(folder))
+    }
+
+    /// The file of the embedded store, which is there once a server or a migration has made it.
+    pub(super) fn store(&self) -> PathBuf {
+        self.0.join("mpim.sqlite")
+    }
+
+    /// Removes the store; compiled components stay.
+    pub(super) fn forget(&self) {
+        for end in ["", "-wal", "-shm", "-journal"] {
+            // What was never there need not go.
+            let _ = std::fs::remove_file(self.0.join(format!("mpim.sqlite{end}")));
+        }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What it kept is for nobody.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// This program, with its data there.
+fn program(command: &str, folder: &Folder) -> Result<Command, Failure> {
+    let mut program = Command::new(std::env::current_exe().map_err(Failure::other)?);
+    program.arg(command).arg("--data").arg(&folder.0).stdin(Stdio::null());
+    Ok(program)
+}
+
+/// Makes the tables of a store.
+pub(super) fn migrate(folder: &Folder, more: &[String]) -> Result<(), Failure> {
+    let status = program("migrate", folder)?.args(more).status();
+    match status.map_err(Failure::other)? {
+        status if status.success() => Ok(()),
+        status => Err(Failure::other(format!("the store cannot be made: {status}"))),
+    }
+}
+
 /// A server that is started for a measurement, and ends with it.
 #[derive(Debug)]
 pub(super) struct Server {
     child: Child,
-    folder: PathBuf,
     address: Address,
 }
 
 impl Server {
-    /// Starts this program as a server on a free port, with its data in a new folder. `more` are arguments of `up`.
-    pub(super) fn start(more: &[String]) -> Result<Self, Failure> {
-        let folder = std::env::temp_dir().join(format!("mpim-bench-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).map_err(|error| Failure::other(format!("{}: {error}", folder.display())))?;
-        let program = std::env::current_exe().map_err(Failure::other)?;
-        let mut child = Command::new(program)
-            .args(["up", "--listen", "127.0.0.1:0", "--data"])
-            .arg(&folder)
+    /// Starts this program as a server on a free port, with its data there. `more` are arguments of `up`.
+    pub(super) fn start(folder: &Folder, more: &[String]) -> Result<Self, Failure> {
+        let mut child = program("up", folder)?
+            .args(["--listen", "127.0.0.1:0"])
             .args(more)
-            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
             .map_err(|error| Failure::other(format!("the server cannot be started: {error}")))?;
@@ -49,7 +95,7 @@ impl Server {
             let _ = child.wait();
             return Err(Failure::other("the server did not start"));
         };
-        Ok(Self { address, child, folder })
+        Ok(Self { child, address })
     }
 
     /// Where it is.
@@ -57,42 +103,116 @@ impl Server {
         &self.address
     }
 
-    /// The time that it has spent on processors.
-    pub(super) fn cpu(&self) -> Option<Duration> {
-        cpu_of(&self.child.id().to_string())
-    }
-
-    /// Bytes of the files of its store.
-    pub(super) fn stored_bytes(&self) -> u64 {
-        let entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
-        let files = entries.filter(|entry| entry.file_name().to_string_lossy().contains("sqlite"));
-        files
-            .filter_map(|file| file.metadata().ok())
-            .map(|file| file.len())
-            .sum()
+    /// The process.
+    pub(super) fn process(&self) -> Process {
+        Process {
+            name: "server".to_owned(),
+            pid: self.child.id().to_string(),
+        }
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended by itself; what it kept is for nobody.
+        // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 
-/// The time that this process has spent on processors.
-pub(super) fn own_cpu() -> Option<Duration> {
-    cpu_of("self")
+/// A process that is watched, under the name by which its figures are told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Process {
+    pub(super) name: String,
+    pid: String,
 }
 
-/// From `/proc/PID/stat`; none where there is no such file.
-fn cpu_of(process: &str) -> Option<Duration> {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // The name of the process, in brackets, may hold anything; the fields follow it.
-    let (_, fields) = stat.rsplit_once(')')?;
-    let mut fields = fields.split_whitespace().skip(11);
-    let mut ticks = || fields.next()?.parse::<u32>().ok();
-    Some(TICK * (ticks()? + ticks()?))
+impl Process {
+    /// This process.
+    pub(super) fn own() -> Self {
+        Self {
+            name: "load".to_owned(),
+            pid: "self".to_owned(),
+        }
+    }
+
+    fn read(&self, file: &str) -> Option<String> {
+        std::fs::read_to_string(Path::new("/proc").join(&self.pid).join(file)).ok()
+    }
+
+    /// The time that it has spent on processors; none where there is no such process, or no `/proc`.
+    pub(super) fn cpu(&self) -> Option<Duration> {
+        let stat = self.read("stat")?;
+        // The name of the process, in brackets, may hold anything; the fields follow it.
+        let (_, fields) = stat.rsplit_once(')')?;
+        let mut fields = fields.split_whitespace().skip(11);
+        let mut ticks = || fields.next()?.parse::<u32>().ok();
+        Some(TICK * (ticks()? + ticks()?))
+    }
+
+    /// Memory that is resident, in bytes.
+    pub(super) fn resident_bytes(&self) -> Option<u64> {
+        let status = self.read("status")?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
+        Some(kib << 10)
+    }
+}
+
+impl FromStr for Process {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let named = |(name, pid): &(&str, &str)| {
+            let letters = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+            !name.is_empty() && letters && *name != "load" && pid.parse::<u32>().is_ok()
+        };
+        let (name, pid) = text
+            .split_once('=')
+            .filter(named)
+            .ok_or("NAME=PID is wanted, such as mariadb=4711")?;
+        Ok(Self {
+            name: name.to_owned(),
+            pid: pid.to_owned(),
+        })
+    }
+}
+
+/// Lets this process, and the servers that it starts, have so many files open.
+pub(super) fn allow_files(count: u64) -> Result<(), Failure> {
+    let limits = getrlimit(Resource::Nofile);
+    if limits.current.is_none_or(|current| current >= count) {
+        return Ok(());
+    }
+    let raised = Rlimit {
+        current: limits.maximum,
+        maximum: limits.maximum,
+    };
+    setrlimit(Resource::Nofile, raised).map_err(Failure::other)?;
+    match limits.maximum {
+        Some(maximum) if maximum < count => Err(Failure::other(format!(
+            "{count} open files are needed, and {maximum} are allowed: see ulimit -Hn"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Process;
+
+    #[test]
+    fn processes_are_named_with_their_numbers() {
+        let redis: Result<Process, String> = "redis=12".parse();
+        assert_eq!(redis.map(|process| process.pid), Ok("12".to_owned()));
+        for wrong in ["redis", "=1", "redis=x", "load=1", "a b=1", "a=../1"] {
+            assert!(wrong.parse::<Process>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_kernel_tells_of_this_process() {
+        let own = Process::own();
+        assert!(own.cpu().is_some() && own.resident_bytes().is_some_and(|bytes| bytes > 0));
+    }
 }

@@ -1,0 +1,252 @@
+//! `mpim bench report`: what the other benchmarks told as JSON, on one page of HTML that needs nothing else, and as a
+//! table of Markdown. What stands in the files is not trusted: it is escaped wherever it goes.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::plot::plots;
+use super::record::{Record, Row};
+use crate::cli::{Failure, print};
+
+const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:64em;margin:2em auto;padding:0 1em;color:#222}\
+    table{border-collapse:collapse;margin:.5em 0 1.5em;font-size:13px}\
+    td,th{border:1px solid #ddd;padding:.15em .6em;text-align:right}td:first-child,th:first-child{text-align:left}\
+    dt{float:left;clear:left;width:8em;color:#777}dd{margin-left:8em}\
+    svg{max-width:100%;height:auto;margin:.5em 0}h2{border-top:1px solid #ddd;padding-top:1em}summary{cursor:pointer}";
+
+/// Puts what benchmarks told by `--json` on one page, or into a table.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("form").required(true).multiple(true).args(["output", "markdown"]))]
+pub(super) struct Report {
+    /// Files with the JSON of benchmarks.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Writes a page of HTML with plots and every figure.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Prints the medians, with their spread, as tables of Markdown.
+    #[arg(long)]
+    markdown: bool,
+}
+
+/// Reads the files and writes what is wanted.
+pub(super) fn run(report: &Report) -> Result<(), Failure> {
+    let mut records = Vec::new();
+    for file in &report.files {
+        records.extend(read(file)?);
+    }
+    if let Some(output) = &report.output {
+        std::fs::write(output, page(&records)).map_err(|error| told(output, error))?;
+    }
+    match report.markdown {
+        true => print(markdown(&records).trim_end()),
+        false => Ok(()),
+    }
+}
+
+fn told(file: &Path, error: impl std::fmt::Display) -> Failure {
+    Failure::other(format!("{}: {error}", file.display()))
+}
+
+/// A file may hold several records, one after the other.
+fn read(file: &Path) -> Result<Vec<Record>, Failure> {
+    let text = std::fs::read_to_string(file).map_err(|error| told(file, error))?;
+    let records = serde_json::Deserializer::from_str(&text).into_iter::<Record>();
+    records.collect::<Result<_, _>>().map_err(|error| told(file, error))
+}
+
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '&' => escaped.push_str("&amp;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
+/// What stands beside the figures of a record.
+fn circumstances(record: &Record) -> Vec<(&'static str, String)> {
+    let (machine, versions) = (&record.machine, &record.versions);
+    let mut told = vec![
+        ("server", record.server.clone()),
+        ("durability", record.durability.clone()),
+        (
+            "machine",
+            format!(
+                "{} cores of {}, {} MiB, Linux {}",
+                machine.cores, machine.cpu, machine.memory_mib, machine.kernel
+            ),
+        ),
+    ];
+    let versions = [
+        ("mpim", &versions.mpim),
+        ("wasmtime", &versions.wasmtime),
+        ("rustc", &versions.rustc),
+    ];
+    let known = versions.iter().filter(|(_, version)| !version.is_empty());
+    let known: Vec<String> = known.map(|(name, version)| format!("{name} {version}")).collect();
+    told.push(("versions", known.join(", ")));
+    let settings: Vec<String> = record
+        .settings
+        .iter()
+        .map(|(name, value)| format!("{name} {value}"))
+        .collect();
+    told.push(("settings", settings.join(", ")));
+    told.extend(record.notes.iter().map(|note| ("note", note.clone())));
+    told.retain(|(_, text)| !text.is_empty());
+    told
+}
+
+fn page(records: &[Record]) -> String {
+    let mut html = format!(
+        "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>mpim: benchmarks</title>\n\
+         <style>{STYLE}</style>\n<h1>mpim: benchmarks</h1>\n\
+         <p>Medians over the runs that count; thin lines are from the least to the greatest of them. Time on processors \
+         is that of one operation. Times of others on the same machine are in every latency.</p>\n"
+    );
+    for record in records {
+        let name = escape(&record.benchmark);
+        // Writing into a String cannot fail.
+        let _ = writeln!(html, "<h2>{name}</h2>\n<dl>");
+        for (what, text) in circumstances(record) {
+            let _ = writeln!(html, "<dt>{what}</dt><dd>{}</dd>", escape(&text));
+        }
+        html.push_str("</dl>\n");
+        plots(&record.rows).iter().for_each(|svg| html.push_str(svg));
+        html.push_str("<details open><summary>Every figure</summary>\n");
+        record.rows.iter().for_each(|row| html.push_str(&table(row)));
+        html.push_str("</details>\n");
+    }
+    html.push_str("</html>\n");
+    html
+}
+
+/// Every figure of a row.
+fn table(row: &Row) -> String {
+    let mut html = format!("<h3>{}</h3>\n", escape(&row.name));
+    let at: Vec<String> = row
+        .at
+        .iter()
+        .map(|(name, value)| format!("{} {value}", escape(name)))
+        .collect();
+    let _ = writeln!(
+        html,
+        "<p>{}</p>\n<table><tr><th></th><th>median</th><th>min</th><th>max</th>",
+        at.join(", ")
+    );
+    let runs = (1..=row.runs.len()).map(|number| format!("run {number}"));
+    let warm_up = row.warm_up.iter().map(|_| "warm-up".to_owned());
+    for head in runs.chain(warm_up) {
+        let _ = write!(html, "<th>{head}</th>");
+    }
+    html.push_str("</tr>\n");
+    for (name, median) in row.median.iter() {
+        let _ = write!(html, "<tr><td>{}</td><td>{median}</td>", escape(name));
+        for figures in [&row.min, &row.max].into_iter().chain(&row.runs).chain(&row.warm_up) {
+            let value = figures.of(name).map_or_else(String::new, |value| value.to_string());
+            let _ = write!(html, "<td>{value}</td>");
+        }
+        html.push_str("</tr>\n");
+    }
+    html.push_str("</table>\n");
+    html
+}
+
+/// Figures that the tables of a page have, and those for a quick look need not.
+fn is_detail(name: &str) -> bool {
+    let ends = ["p95_ms", "p999_ms", "max_ms", "_cpu_s_per_1000"];
+    name.starts_with("load_") || ends.iter().any(|end| name.ends_with(end))
+}
+
+fn cell(text: &str) -> String {
+    let harmless = |letter: char| match letter {
+        '|' => "\\|".to_owned(),
+        '\n' | '\r' => " ".to_owned(),
+        other => other.to_string(),
+    };
+    escape(text).chars().map(harmless).collect()
+}
+
+fn markdown(records: &[Record]) -> String {
+    let mut text = String::new();
+    for record in records {
+        let mut names: Vec<&str> = Vec::new();
+        for (name, _) in record.rows.iter().flat_map(|row| row.median.iter()) {
+            if !is_detail(name) && !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        let _ = writeln!(text, "**{}**\n", cell(&record.benchmark));
+        for (what, told) in circumstances(record) {
+            let _ = writeln!(text, "- {what}: {}", cell(&told));
+        }
+        let heads: String = record
+            .rows
+            .iter()
+            .map(|row| format!(" {} |", cell(&row.name)))
+            .collect();
+        let _ = writeln!(
+            text,
+            "\n| median (least..greatest) |{heads}\n|---|{}",
+            "--:|".repeat(record.rows.len())
+        );
+        for name in names {
+            let _ = write!(text, "| {} |", cell(name));
+            for row in &record.rows {
+                let value = match (row.median.of(name), row.spread(name)) {
+                    (Some(value), Some((least, most))) if least < most => format!("{value} ({least}..{most})"),
+                    (Some(value), _) => value.to_string(),
+                    (None, _) => String::new(),
+                };
+                let _ = write!(text, " {value} |");
+            }
+            text.push('\n');
+        }
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::figures::Figures;
+    use super::super::record::{Place, Record, Row};
+    use super::{markdown, page};
+
+    fn hostile() -> Record {
+        let runs = [1.0, 2.0, 3.0].map(|value| Figures::default().with("a<b>_ms", value).with("max_ms", value));
+        Record {
+            benchmark: "<script>".to_owned(),
+            notes: vec!["a | b\n<i>".to_owned()],
+            rows: vec![Row::new(Place::named("\"row\" <1>"), Vec::new(), runs.into())],
+            ..Record::default()
+        }
+    }
+
+    #[test]
+    fn what_stands_in_a_file_cannot_become_a_part_of_the_page() {
+        let html = page(&[hostile()]);
+        for wrong in ["<script", "<b>", "<i>", "<1>"] {
+            assert!(!html.contains(wrong), "{wrong}");
+        }
+        assert!(html.contains("&lt;script&gt;") && html.contains("<svg"));
+    }
+
+    #[test]
+    fn a_table_has_medians_with_their_spread() {
+        let text = markdown(&[hostile()]);
+        assert!(text.contains("| a&lt;b&gt;_ms | 2 (1..3) |"), "{text}");
+        assert!(
+            !text.contains("max_ms") && text.contains("- note: a \\| b &lt;i&gt;\n"),
+            "{text}"
+        );
+    }
+}
