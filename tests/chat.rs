@@ -4,6 +4,7 @@ mod conversations;
 mod inbox;
 pub mod quality;
 mod recall;
+mod together;
 
 use serde_json::{Value, json};
 

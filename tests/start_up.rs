@@ -391,3 +391,20 @@ fn wrong_usage_has_an_exit_code_of_its_own() {
         assert!(!output.stderr.is_empty(), "{arguments:?}");
     }
 }
+
+#[test]
+fn methods_that_do_not_fit_together_are_refused() {
+    let pair = |one: &str, many: &str| {
+        let pairs = toml::Table::from_iter([(one.to_owned(), many.into())]);
+        Manifest::default().set("application.tool.mpim.gateway.together", pairs)
+    };
+    let misfits = [
+        ("send.send-message", "send.status", "a list of records"),
+        ("send.send-group-message", "send.send-messages", "a list of records"),
+        ("login.login", "send.send-messages", "of the same function"),
+        ("send.send-message", "send.nothing", "nothing"),
+    ];
+    for (one, many, reason) in misfits {
+        says(&refused(&pair(one, many)), &["calls made together", reason]);
+    }
+}

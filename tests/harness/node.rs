@@ -241,6 +241,11 @@ impl Node {
         Duration::from_millis((ticks(11) + ticks(12)) * 10)
     }
 
+    /// Whether its functions are its own, and not elsewhere.
+    pub fn has_functions(&self) -> bool {
+        self.folder.elsewhere.get().is_none_or(Option::is_none)
+    }
+
     /// The token of the operator.
     pub fn operator_token(&self) -> String {
         let path = self.folder.path().join("data/operator.token");

@@ -120,6 +120,14 @@ impl Raw {
         let _ = within("writing", self.0.write_all(bytes)).await;
     }
 
+    /// Writes requests, each a frame, so that they arrive together.
+    pub async fn ask_together(&mut self, requests: &[Value]) {
+        let frames = requests
+            .iter()
+            .flat_map(|request| frame(0x1, request.to_string().as_bytes()));
+        self.put(&frames.collect::<Vec<u8>>()).await;
+    }
+
     /// Answers a ping.
     pub async fn pong(&mut self) {
         self.write(0xa, &[]).await;
@@ -175,19 +183,24 @@ impl Raw {
         Ok(Frame { kind, payload })
     }
 
-    /// A frame with the mask zero. A connection that is closed already says so when it is read.
+    /// Writes a frame. A connection that is closed already says so when it is read.
     async fn write(&mut self, opcode: u8, payload: &[u8]) {
-        let length = u8::try_from(payload.len()).ok().filter(|length| *length < 126);
-        let mut frame = vec![0x80 | opcode];
-        match length {
-            Some(length) => frame.push(0x80 | length),
-            None => {
-                frame.push(0x80 | 126);
-                frame.extend(u16::try_from(payload.len()).expect("a short frame").to_be_bytes());
-            }
-        }
-        frame.extend([0; 4]);
-        frame.extend(payload);
-        let _ = within("writing", self.0.write_all(&frame)).await;
+        self.put(&frame(opcode, payload)).await;
     }
+}
+
+/// A frame with the mask zero.
+fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(payload.len()).ok().filter(|length| *length < 126);
+    let mut frame = vec![0x80 | opcode];
+    match length {
+        Some(length) => frame.push(0x80 | length),
+        None => {
+            frame.push(0x80 | 126);
+            frame.extend(u16::try_from(payload.len()).expect("a short frame").to_be_bytes());
+        }
+    }
+    frame.extend([0; 4]);
+    frame.extend(payload);
+    frame
 }

@@ -133,7 +133,7 @@ impl Socket {
                 serving = self.next_work();
             }
             let busy = serving.is_some();
-            if let (false, Some(end)) = (busy, self.ended.take()) {
+            if !busy && let Some(end) = self.ended.take() {
                 return end;
             }
             let event = tokio::select! {

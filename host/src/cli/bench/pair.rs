@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use crate::cli::client::Client;
 use crate::cli::error::Error;
@@ -78,8 +78,32 @@ pub(super) struct Heard {
     pub(super) last: Duration,
 }
 
+/// When a sender sends, where the load is given.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Turn {
+    /// Of its first message, after the begin.
+    pub(super) offset: Duration,
+    /// Rings when a message is due.
+    pub(super) bell: Arc<Notify>,
+}
+
+/// Rings one bell after the other, evenly, until each has rung so often or the run is over. A thread of its own: the
+/// timers of the runtime are late by up to a millisecond, which would pass for the server's.
+pub(super) fn ring(run: &Run, every: Duration, turns: &[Turn]) {
+    for number in 0..run.messages {
+        for turn in turns {
+            let due = run.begins + turn.offset + every * number;
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            if *run.over.borrow() {
+                return;
+            }
+            turn.bell.notify_one();
+        }
+    }
+}
+
 /// Sends all messages and waits for the receipt of each.
-pub(super) async fn send(run: Arc<Run>, mut client: Client, to: Int, offset: Duration) -> Result<Sent, Error> {
+pub(super) async fn send(run: Arc<Run>, mut client: Client, to: Int, turn: Turn) -> Result<Sent, Error> {
     let mut sent = Sent::default();
     let mut next = 0;
     let mut again: Vec<u32> = Vec::new();
@@ -94,7 +118,7 @@ pub(super) async fn send(run: Arc<Run>, mut client: Client, to: Int, offset: Dur
             let number = match again.pop() {
                 Some(number) => number,
                 None if next < run.messages && open < run.in_flight => {
-                    if run.due(next, offset).is_some_and(|due| due > Instant::now()) {
+                    if run.due(next, turn.offset).is_some_and(|due| due > Instant::now()) {
                         break;
                     }
                     next += 1;
@@ -104,7 +128,7 @@ pub(super) async fn send(run: Arc<Run>, mut client: Client, to: Int, offset: Dur
                 None => break,
             };
             let now = Instant::now();
-            let begun = run.due(number, offset).unwrap_or(now);
+            let begun = run.due(number, turn.offset).unwrap_or(now);
             let content = content(&run, number, begun);
             let client_id = format!("{}-{number}", run.name);
             let message = SendMessage {
@@ -119,12 +143,10 @@ pub(super) async fn send(run: Arc<Run>, mut client: Client, to: Int, offset: Dur
         if wrote {
             client.flush().await?;
         }
-        let due = (next < run.messages && open < run.in_flight)
-            .then(|| run.due(next, offset))
-            .flatten();
+        let waits = run.every.is_some() && next < run.messages && open < run.in_flight;
         let text = tokio::select! {
             text = client.next() => text?,
-            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => continue,
+            () = turn.bell.notified(), if waits => continue,
             _ = over.wait_for(|over| *over) => break,
         };
         run.moves();

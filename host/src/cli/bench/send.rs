@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::figures::Figures;
-use super::pair::{self, Heard, LEAST_BYTES, Run, Sent};
+use super::pair::{self, Heard, LEAST_BYTES, Run, Sent, Turn};
 use super::record::Place;
 use super::subject::{Account, Subject};
 use super::terms::Terms;
@@ -137,17 +137,31 @@ pub(super) async fn once(
     });
     let mut working = JoinSet::new();
     let mut clients = clients.into_iter();
+    let mut turns = Vec::new();
     for (place, pair) in (0..).zip(accounts.chunks_exact(2)) {
         let (Some(sender), Some(receiver), [_, to]) = (clients.next(), clients.next(), pair) else {
             break;
         };
         // Not all at the same moment.
-        let offset = every.map_or(Duration::ZERO, |every| every * place / pairs);
+        let turn = Turn {
+            offset: every.map_or(Duration::ZERO, |every| every * place / pairs),
+            ..Turn::default()
+        };
+        turns.push(turn.clone());
         let (to, sending, hearing) = (to.grant.user, Arc::clone(&run), Arc::clone(&run));
-        working.spawn(async move { pair::send(sending, sender, to, offset).await.map(Done::Sent) });
+        working.spawn(async move { pair::send(sending, sender, to, turn).await.map(Done::Sent) });
         working.spawn(async move { pair::hear(hearing, receiver).await.map(Done::Heard) });
     }
-    let done = watch_over(&run, working).await?;
+    let bells = every.map(|every| {
+        let run = Arc::clone(&run);
+        std::thread::spawn(move || pair::ring(&run, every, &turns))
+    });
+    let done = watch_over(&run, working).await;
+    run.over.send_replace(true);
+    if bells.is_some_and(|bells| bells.join().is_err()) {
+        return Err(Failure::other("the load was not offered to its end"));
+    }
+    let done = done?;
     let mut figures = figures(all, &done);
     meter.cpu(&mut figures, all);
     meter.stored(&mut figures, all);

@@ -1,0 +1,118 @@
+//! Requests of one connection that wait together: they are answered, kept and pushed as if each had come alone.
+
+use serde_json::{Value, json};
+
+use crate::harness::raw::{Frame, Kind};
+use crate::harness::{Client, Node, Raw, http};
+
+fn request(id: u64, method: &str, params: Value) -> Value {
+    json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params })
+}
+
+fn message(id: u64, to: &str) -> Value {
+    let params = json!({ "to": to, "client_id": id.to_string(), "content": id.to_string() });
+    request(id, "send.send-message", params)
+}
+
+/// The next so many answers.
+async fn answers(raw: &mut Raw, count: usize) -> Vec<Value> {
+    let mut answers = Vec::new();
+    while answers.len() < count {
+        let frame = raw.next_but_pings().await.expect("an answer").json();
+        if frame.get("method").is_none() {
+            answers.push(frame);
+        }
+    }
+    answers
+}
+
+async fn many(node: &Node) -> f64 {
+    let token = node.operator_token();
+    let metrics = http::get(node, "/admin/metrics", Some(&token)).await.text;
+    let name = r#"mpim_invokes_total{function="send",method="send-messages",outcome="answered"}"#;
+    let counts = metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
+    counts.sum()
+}
+
+#[tokio::test]
+async fn what_waits_together_is_answered_and_pushed_in_its_order() {
+    let node = Node::start();
+    let (ann, mut bob) = (
+        Client::register(&node, "ann").await,
+        Client::register(&node, "bob").await,
+    );
+    let mut raw = Raw::resume(&node, &ann.token).await;
+    let mut requests: Vec<Value> = (1..=100).map(|id| message(id, &bob.user)).collect();
+    // In between: a call that cannot be made together, one that is refused, a repeat, params that fit nothing.
+    requests[20] = request(21, "send.status", json!({ "messages": [] }));
+    requests[40] = message(41, "1");
+    requests[60] = message(1, &bob.user);
+    requests[80] = request(81, "send.send-message", json!({ "to": [] }));
+    raw.ask_together(&requests).await;
+    let answers = answers(&mut raw, requests.len()).await;
+    let mut sent = Vec::new();
+    for (index, answer) in answers.iter().enumerate() {
+        assert_eq!(
+            answer["id"], requests[index]["id"],
+            "answers come in the order of the requests"
+        );
+        match index {
+            20 => assert_eq!(answer["result"], json!([])),
+            40 => assert_eq!(answer["error"]["data"]["code"], "not_found"),
+            60 => assert_eq!(answer["result"]["message"], answers[0]["result"]["message"]),
+            80 => assert_eq!(answer["error"]["data"]["code"], "invalid"),
+            _ => sent.push(answer["result"].clone()),
+        }
+    }
+    let places: Vec<Value> = sent.iter().map(|receipt| receipt["seq"].clone()).collect();
+    let expected: Vec<Value> = (1..=96).map(|place: u32| json!(place.to_string())).collect();
+    assert_eq!(places, expected);
+    for place in 1..=96 {
+        let heard = bob.notified("message").await;
+        assert_eq!(heard["cursor"], place.to_string());
+        assert_eq!(heard["body"]["id"], sent[place - 1]["message"]);
+    }
+    // A functions' host that is not this node makes them one by one.
+    if node.has_functions() {
+        assert!(many(&node).await > 0.0, "none was made together");
+    }
+}
+
+#[tokio::test]
+async fn who_is_not_logged_in_is_refused_each_time() {
+    let node = Node::start();
+    let mut raw = Raw::connect(&node).await;
+    let requests: Vec<Value> = (1..=20).map(|id| message(id, "1")).collect();
+    raw.ask_together(&requests).await;
+    for (index, answer) in answers(&mut raw, 20).await.iter().enumerate() {
+        assert_eq!(answer["id"], requests[index]["id"]);
+        assert_eq!(answer["error"]["data"]["code"], "unauthenticated");
+    }
+}
+
+#[tokio::test]
+async fn what_was_said_before_the_end_is_done() {
+    let node = Node::start();
+    let (ann, mut bob) = (
+        Client::register(&node, "ann").await,
+        Client::register(&node, "bob").await,
+    );
+    let mut raw = Raw::resume(&node, &ann.token).await;
+    let requests: Vec<Value> = (1..=30).map(|id| message(id, &bob.user)).collect();
+    raw.ask_together(&requests).await;
+    raw.put(&[0x82, 0x80, 0, 0, 0, 0]).await;
+    let mut answered = 0;
+    let close = loop {
+        match raw.next_but_pings().await {
+            Some(frame) if frame.kind == Kind::Close => break Frame::close(&frame),
+            Some(frame) => answered += usize::from(frame.json().get("id").is_some()),
+            None => panic!("no close frame"),
+        }
+    };
+    assert_eq!((answered, close.0), (30, 1003));
+    for place in 1..=30 {
+        assert_eq!(bob.notified("message").await["cursor"], place.to_string());
+    }
+}
