@@ -3,6 +3,7 @@
 //! A change between two users is one batch over both sides, after which the other is told. The
 //! component refuses to know presence and messages: those ask it, or read its blocks.
 
+#[expect(missing_docs, reason = "generated from WIT, where the documentation is")]
 mod bindings;
 mod rules;
 mod store;
@@ -11,6 +12,7 @@ mod stories;
 
 use bindings::exports::mpim::im::contacts::{self, Contact, ContactState, User};
 use bindings::exports::mpim::im::relations;
+pub use bindings::exports::mpim::im::relations::Guest as Relations;
 use guest::{Audience, Caller, ContactChange, ContactChangeKind, Error, hint, notify, now_ms};
 use store::Pair;
 

@@ -5,6 +5,7 @@
 //! session was ended are told and closed by a notification, and found by the check of the gateway
 //! where that was lost.
 
+#[expect(missing_docs, reason = "generated from WIT, where the documentation is")]
 mod bindings;
 mod credentials;
 mod rules;
@@ -13,7 +14,8 @@ mod store;
 mod stories;
 mod token;
 
-use bindings::exports::mpim::im::login::{self, Grant, Session};
+use bindings::exports::mpim::im::login;
+pub use bindings::exports::mpim::im::login::{Grant, Guest as Login, Session};
 use bindings::exports::mpim::im::session_check;
 use guest::telemetry::{Level, log};
 use guest::{Audience, Caller, Connection, Error, Identity, Kick, Priority};

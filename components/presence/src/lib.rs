@@ -4,6 +4,7 @@
 //! have ended reads as offline; nobody is told of that, since nobody was there to see it. When an offline user was last
 //! online is written behind. Refuses to know who knows whom: the function that owns contacts says who watches.
 
+#[expect(missing_docs, reason = "generated from WIT, where the documentation is")]
 mod bindings;
 mod last_seen;
 mod rules;
@@ -11,7 +12,9 @@ mod store;
 #[cfg(test)]
 mod stories;
 
-use bindings::exports::mpim::im::presence::{self, Status};
+use bindings::exports::mpim::im::presence;
+pub use bindings::exports::mpim::im::presence::{Guest as Presence, Status};
+pub use bindings::exports::mpim::im::presence_lease::Guest as PresenceLease;
 use bindings::exports::mpim::im::{presence_lease, presence_record};
 use guest::{Audience, Caller, Connection, Error, PresenceChange};
 

@@ -3,6 +3,7 @@
 //! A route is a lease in the metadata store, renewed while its socket lives, so that no node's death
 //! leaves a user reachable where nobody listens. Refuses to know messages, presence and sockets.
 
+#[expect(missing_docs, reason = "generated from WIT, where the documentation is")]
 mod bindings;
 mod encoding;
 mod rules;
@@ -12,7 +13,8 @@ mod stories;
 
 use std::collections::{BTreeSet, HashSet};
 
-use bindings::exports::mpim::im::route::{self, Decision, Routed};
+use bindings::exports::mpim::im::route;
+pub use bindings::exports::mpim::im::route::{Decision, Guest as Route, Routed};
 use guest::{Connection, Error};
 
 /// The component: see `wit/im/route.wit` for what each method promises.

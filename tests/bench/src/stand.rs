@@ -1,0 +1,220 @@
+//! What both sides share: one node on embedded storage, its data, the components on it, and the same functions natively.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, anyhow, bail};
+use backends::aside::Aside;
+use backends::sql::{Step, Value};
+use mpim::breakers::Breaker;
+use mpim::capabilities::{Ids, Loan, Node, Passwords, Peers, now_ms};
+use mpim::config::Settings;
+use mpim::deployments::Method;
+use mpim::dispatch::Dispatch;
+use mpim::engine::Engine;
+use mpim::identity::Caller;
+use mpim::manifest::{FunctionSource, Source};
+use mpim::storage::Storage;
+use wasmtime::component::Val;
+use wire::push::{Push, shared_topic};
+
+use crate::native::Native;
+
+/// The name of the node.
+pub(crate) const NODE: &str = "bench";
+/// The manifest of the application, with its settings.
+const MANIFEST: &str = include_str!("../../../spin.toml");
+/// Where the manifest has the components.
+const COMPONENTS: &str = "\"target/components/";
+
+/// The imports of each function.
+pub(crate) struct Functions {
+    pub(crate) login: Rc<Native>,
+    pub(crate) presence: Rc<Native>,
+    pub(crate) route: Rc<Native>,
+    pub(crate) send: Rc<Native>,
+    pub(crate) pull_offline: Rc<Native>,
+    pub(crate) group_pull: Rc<Native>,
+}
+
+/// One node, both ways.
+pub(crate) struct Stand {
+    pub(crate) dispatch: Arc<Dispatch>,
+    pub(crate) native: Functions,
+    pub(crate) node: Arc<Node>,
+    /// Last: its files are removed when nobody uses them any more.
+    _folder: Folder,
+}
+
+impl Stand {
+    /// Opens a node with its data in a new folder below `data`, and loads the components.
+    pub(crate) async fn open(data: &Path, components: &Path) -> anyhow::Result<Self> {
+        let folder = Folder::make(data)?;
+        let (settings, functions) = application(&folder.0, components)?;
+        let node = Arc::new(node(&folder.0, &settings).await?);
+        let native = natives(&node, &settings, &functions)?;
+        let engine = Engine::new(&settings.sandboxes, None).map_err(anyhow::Error::from)?;
+        let dispatch = Dispatch::load(functions, &settings, &Arc::new(engine), &node).await?;
+        Ok(Self {
+            dispatch,
+            native,
+            node,
+            _folder: folder,
+        })
+    }
+
+    /// A method of a component.
+    pub(crate) fn method(&self, function: &str, method: &str) -> anyhow::Result<Arc<Method>> {
+        let found = self.dispatch.method(function, method).cloned();
+        found.with_context(|| format!("no method {function}.{method}"))
+    }
+
+    /// Writes rows, whatever they are.
+    pub(crate) async fn write(&self, steps: Vec<(String, Vec<Value>)>) -> anyhow::Result<()> {
+        let mut steps = steps.into_iter().map(|(sql, params)| Step {
+            sql,
+            params,
+            at_least: 0,
+        });
+        loop {
+            let some: Vec<Step> = steps.by_ref().take(1000).collect();
+            if some.is_empty() {
+                return Ok(());
+            }
+            self.node
+                .sql
+                .batch(some, Instant::now() + Duration::from_secs(30))
+                .await?;
+        }
+    }
+
+    /// Takes what was published out of the queues, as the gateway and the timer would.
+    pub(crate) async fn drain(&self) -> anyhow::Result<()> {
+        let last_seen = shared_topic("presence/last-seen");
+        for topic in [&Push::topic(NODE), &last_seen] {
+            loop {
+                let entries = self.node.queue.receive(topic, "bench", 1024, 0).await?;
+                if entries.is_empty() {
+                    break;
+                }
+                let ids: Vec<u64> = entries.iter().map(|entry| entry.id).collect();
+                self.node.queue.ack(topic, "bench", &ids).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A call of a component as the gateway makes it; what its ok case has.
+pub(crate) async fn ask(
+    dispatch: &Dispatch,
+    method: &Method,
+    caller: Option<Caller>,
+    arguments: Vec<Val>,
+) -> anyhow::Result<Option<Val>> {
+    let answer = if method.public {
+        dispatch.call(method, caller, arguments).await
+    } else {
+        dispatch.system(method, arguments).await
+    };
+    match answer? {
+        Ok(value) => Ok(value),
+        Err(error) => bail!("{} answered {error:?}", method.full_name()),
+    }
+}
+
+/// The error of a function as one of this program.
+pub(crate) fn refused(error: guest::Error) -> anyhow::Error {
+    anyhow!("{:?}: {}", error.code, error.message)
+}
+
+/// The application of the manifest, its components from another folder, without limits on how often one may log in.
+fn application(folder: &Path, components: &Path) -> anyhow::Result<(Settings, BTreeMap<String, FunctionSource>)> {
+    let components = std::fs::canonicalize(components).with_context(|| {
+        format!(
+            "no components in {}: run `cargo xtask components`",
+            components.display()
+        )
+    })?;
+    let manifest = folder.join("spin.toml");
+    let elsewhere = format!("\"{}/", components.display());
+    std::fs::write(&manifest, MANIFEST.replace(COMPONENTS, &elsewhere))?;
+    let mut application = Source::File(manifest).read()?;
+    for function in application.functions.values_mut() {
+        function.settings.rates.clear();
+    }
+    Ok((application.settings, application.functions))
+}
+
+async fn node(folder: &Path, settings: &Settings) -> anyhow::Result<Node> {
+    let storage = Storage::open(folder, NODE, settings).await?;
+    let ids = Ids::default();
+    let hours = Duration::from_secs(24 * 3600);
+    ids.lend(Loan {
+        worker: 1,
+        after_ms: now_ms(),
+        until_ms: now_ms() + 24 * 3_600_000,
+        ends: Instant::now() + hours,
+    });
+    let breaker = || Breaker::new(settings.breaker.clone());
+    Ok(Node {
+        sql: storage.sql,
+        sql_reads: breaker(),
+        sql_writes: breaker(),
+        cache: storage.cache,
+        aside: Aside::new(settings.aside.clone()),
+        metadata: storage.metadata,
+        metadata_calls: breaker(),
+        queue: storage.queue,
+        queue_calls: breaker(),
+        peers: Peers::new(NODE),
+        name: NODE.into(),
+        ids,
+        passwords: Passwords::new(settings.password.clone()),
+    })
+}
+
+fn natives(
+    node: &Arc<Node>,
+    settings: &Settings,
+    functions: &BTreeMap<String, FunctionSource>,
+) -> anyhow::Result<Functions> {
+    let cost = password::Cost {
+        memory_kib: settings.password.memory_kib,
+        passes: settings.password.passes,
+    };
+    let native = |name: &str, calls: Option<Rc<Native>>| {
+        let source = functions.get(name).with_context(|| format!("no function {name}"))?;
+        anyhow::Ok(Native::new(node, name, &source.settings, cost, calls))
+    };
+    let route = native("route", None)?;
+    Ok(Functions {
+        login: native("login", None)?,
+        presence: native("presence", Some(native("contacts", None)?))?,
+        send: native("send", Some(route.clone()))?,
+        route,
+        pull_offline: native("pull-offline", None)?,
+        group_pull: native("group-pull", None)?,
+    })
+}
+
+/// A folder that is there for as long as it is wanted.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn make(below: &Path) -> anyhow::Result<Self> {
+        let folder = below.join(format!("mpim-bench-native-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What is left is for nobody.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
