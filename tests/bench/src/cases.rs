@@ -22,9 +22,11 @@ const CONTENT: &str = "A message as people write them: some words, and an end. I
 pub(crate) type Call = Pin<Box<dyn Future<Output = anyhow::Result<u64>>>>;
 
 /// How a call is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Side {
+    /// The code of the component, built for this machine.
     Native,
+    /// The component.
     Component,
 }
 

@@ -20,8 +20,8 @@ use std::time::Duration;
 use clap::Parser;
 use tokio::task::LocalSet;
 
-use cases::Case;
-use measure::{Comparison, Extent, compare};
+use cases::{Case, Side};
+use measure::{Comparison, Extent, alone, compare};
 use stand::Stand;
 
 /// Measures capabilities natively against their components.
@@ -45,6 +45,9 @@ struct Options {
     /// Only cases whose names contain this.
     #[arg(long, default_value = "")]
     only: String,
+    /// One side alone, without comparing, for a profiler to look at.
+    #[arg(long)]
+    side: Option<Side>,
     /// Figures for machines.
     #[arg(long)]
     json: bool,
@@ -55,6 +58,9 @@ fn main() -> anyhow::Result<()> {
     mpim::telemetry::start();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let comparisons = LocalSet::new().block_on(&runtime, measured(&options))?;
+    if options.side.is_some() {
+        return Ok(());
+    }
     print::comparisons(&comparisons, options.json)
 }
 
@@ -72,7 +78,13 @@ async fn measured(options: &Options) -> anyhow::Result<Vec<Comparison>> {
         }
         let case: Rc<Case> = Rc::new(case);
         for abreast in &options.abreast {
-            if (1..=case.abreast).contains(abreast) {
+            if !(1..=case.abreast).contains(abreast) {
+                continue;
+            }
+            if let Some(side) = options.side {
+                let costs = alone(&stand, &case, side, *abreast, extent, &next).await?;
+                print::alone(case.name, *abreast, &costs);
+            } else {
                 let comparison = compare(&stand, &case, *abreast, extent, &next).await?;
                 if !options.json {
                     print::progress(&comparison);

@@ -104,6 +104,23 @@ pub(crate) async fn compare(
     })
 }
 
+/// What one side of a case costs, without the other: for a profiler to look at.
+pub(crate) async fn alone(
+    stand: &Stand,
+    case: &Rc<Case>,
+    side: Side,
+    abreast: usize,
+    extent: Extent,
+    next: &Cell<usize>,
+) -> anyhow::Result<Costs> {
+    let calls = fitting(stand, case, abreast, extent, next).await?;
+    let mut windows = Vec::new();
+    for _ in 0..extent.repetitions {
+        windows.push(window(stand, case, side, abreast, calls, next).await?);
+    }
+    Ok(costs(&windows))
+}
+
 /// How many calls make a window; finding out warms both sides up, and checks that they answer alike.
 async fn fitting(
     stand: &Stand,

@@ -1,6 +1,6 @@
 //! The figures as a table, or as JSON.
 
-use crate::measure::{Comparison, Middle};
+use crate::measure::{Comparison, Costs, Middle};
 
 /// What a component may cost at most, in terms of native code.
 const TARGET: f64 = 1.15;
@@ -15,6 +15,14 @@ pub(crate) fn progress(comparison: &Comparison) {
     );
 }
 
+/// Tells what one side costs.
+pub(crate) fn alone(case: &str, abreast: usize, costs: &Costs) {
+    println!(
+        "{case} at {abreast}: CPU {:.1} µs, {:.1} of it in the calling thread; wall {:.1} µs",
+        costs.cpu_us.median, costs.thread_us.median, costs.latency_us.median
+    );
+}
+
 /// Prints all of them.
 pub(crate) fn comparisons(comparisons: &[Comparison], json: bool) -> anyhow::Result<()> {
     if json {
@@ -22,32 +30,47 @@ pub(crate) fn comparisons(comparisons: &[Comparison], json: bool) -> anyhow::Res
         return Ok(());
     }
     println!(
-        "{:28} {:>7}  {:>9} {:>9} {:>20}  {:>9} {:>9} {:>20}  {:>9} {:>9}",
-        "", "", "CPU, µs", "", "", "wall, µs", "", "", "calls/s", ""
+        "{:37}{:^43}  {:^21}  {:^42}  {:^19}",
+        "", "CPU, µs", "of it in the caller", "wall, µs", "calls/s"
     );
     println!(
-        "{:28} {:>7}  {:>9} {:>9} {:>20}  {:>9} {:>9} {:>20}  {:>9} {:>9}",
-        "call", "abreast", "native", "component", "ratio", "native", "component", "ratio", "native", "component"
+        "{:29} {:>7}  {:>9} {:>9} {:>20}    {:>9} {:>9}  {:>9} {:>9} {:>20}    {:>9} {:>9}",
+        "call",
+        "abreast",
+        "native",
+        "component",
+        "ratio",
+        "native",
+        "component",
+        "native",
+        "component",
+        "ratio",
+        "native",
+        "component"
     );
     for each in comparisons {
+        let (native, component) = (&each.native, &each.component);
         println!(
-            "{:28} {:>7}  {:>9.1} {:>9.1} {:>20}  {:>9.1} {:>9.1} {:>20}  {:>9.0} {:>9.0}{}",
+            "{:29} {:>7}  {:>9.1} {:>9.1} {:>20} {} {:>9.1} {:>9.1}  {:>9.1} {:>9.1} {:>20}    {:>9.0} {:>9.0}",
             each.case,
             each.abreast,
-            each.native.cpu_us.median,
-            each.component.cpu_us.median,
+            native.cpu_us.median,
+            component.cpu_us.median,
             ratio(each.cpu_ratio),
-            each.native.latency_us.median,
-            each.component.latency_us.median,
+            if each.cpu_ratio.median > TARGET { '*' } else { ' ' },
+            native.thread_us.median,
+            component.thread_us.median,
+            native.latency_us.median,
+            component.latency_us.median,
             ratio(each.latency_ratio),
-            each.native.calls_per_second.median,
-            each.component.calls_per_second.median,
-            if each.cpu_ratio.median > TARGET { "  over" } else { "" },
+            native.calls_per_second.median,
+            component.calls_per_second.median,
         );
     }
     println!(
         "\nMedians of {} windows of each side, which took turns; ratios are of neighbours, with their quarters. CPU is that \
-         of the whole process, threads of the store included. `over`: more than {TARGET} times the CPU time.",
+         of the whole process, threads of the store \
+         included; the caller is the one thread of the runtime. A star: more than {TARGET} times the CPU time.",
         comparisons.first().map_or(0, |each| each.repetitions)
     );
     Ok(())

@@ -41,7 +41,12 @@ pub(super) async fn cases(stand: &Rc<Stand>) -> anyhow::Result<Vec<Case>> {
         unread: RefCell::default(),
     });
     pairs.register().await?;
-    Ok(vec![routing(&pairs)?, sending(&pairs)?, acknowledging(&pairs)?])
+    Ok(vec![
+        nothing(&pairs)?,
+        routing(&pairs)?,
+        sending(&pairs)?,
+        acknowledging(&pairs)?,
+    ])
 }
 
 impl Pairs {
@@ -82,6 +87,29 @@ impl Pairs {
         pair.received.set(pair.received.get() + 1);
         Ok(receipt)
     }
+}
+
+/// A call that imports nothing: what every call costs.
+fn nothing(pairs: &Rc<Pairs>) -> anyhow::Result<Case> {
+    let method = pairs.stand.method("route", "route-message")?;
+    let (natively, dispatched) = (pairs.clone(), pairs.clone());
+    let native = move |_| {
+        let pairs = natively.clone();
+        async move {
+            let call = route::Component::route_message(Vec::new());
+            let decision = pairs.stand.native.route.run(call).await.map_err(refused)?;
+            Ok(decision.online.len() as u64)
+        }
+    };
+    let component = move |_| {
+        let (pairs, method) = (dispatched.clone(), method.clone());
+        async move {
+            let arguments = vec![Val::List(Vec::new())];
+            let answer = ask(&pairs.stand.dispatch, &method, None, arguments).await?;
+            length(answer.as_ref(), "online")
+        }
+    };
+    Ok(Case::new("route.route-message, nobody", native, component))
 }
 
 fn routing(pairs: &Rc<Pairs>) -> anyhow::Result<Case> {
