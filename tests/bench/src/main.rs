@@ -24,6 +24,10 @@ use cases::{Case, Side};
 use measure::{Comparison, Extent, alone, compare};
 use stand::Stand;
 
+/// The allocator of the product's binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Measures capabilities natively against their components.
 #[derive(Debug, Parser)]
 struct Options {

@@ -38,7 +38,7 @@ pub(crate) fn write_all(root: &Path, manifest: &Manifest, functions: &Functions,
     }
     let workspace = format!(
         "[workspace]\nmembers = [{members}]\nresolver = \"3\"\n\n\
-         [profile.component]\ninherits = \"release\"\nlto = \"thin\"\npanic = \"abort\"\nstrip = true\n"
+         [profile.component]\ninherits = \"release\"\npanic = \"abort\"\nstrip = true\n"
     );
     write(&out.join("Cargo.toml"), workspace.as_bytes())?;
     // The same versions as everywhere.
