@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use futures_util::stream::{self, StreamExt};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep};
 
 use super::figures::Figures;
@@ -22,6 +22,8 @@ const ABREAST: usize = 64;
 const BEFORE: usize = 100;
 /// After the last connection, before the time of the server is counted.
 const SETTLE: Duration = Duration::from_secs(3);
+/// Between ends of connections to a server that goes on.
+const BETWEEN: Duration = Duration::from_millis(30);
 /// Files that a process has open besides.
 const OTHER_FILES: u64 = 500;
 
@@ -60,43 +62,45 @@ pub(super) async fn run(idle: Idle) -> Result<(), Failure> {
         let note = format!("the connections share {} accounts", users(most));
         record.notes.push(note);
     }
-    let mut former: Option<Subject> = None;
+    let mut former: Option<(Subject, Held)> = None;
     for connections in &idle.connections {
         let name = format!("{connections} connections");
         let place = Place::along(name, "connections", *connections as f64);
         let once = async |_: &str| {
             let subject = match former.take() {
-                Some(subject) if terms.url.is_some() => subject,
+                Some((subject, held)) if terms.url.is_some() => {
+                    held.release().await;
+                    subject
+                }
+                // The server first: it is spared the ends of all connections at once.
                 former => {
-                    let folder = former.and_then(Subject::end);
+                    let folder = former.and_then(|(subject, _held)| subject.end());
                     Subject::begin_in(terms, folder, users(*connections), |_, _| Ok(())).await?
                 }
             };
-            let figures = once(&idle, &subject, *connections).await?;
-            former = Some(subject);
+            let (figures, held) = once(&idle, &subject, *connections).await?;
+            former = Some((subject, held));
             Ok(figures)
         };
         record.rows.push(terms.row(place, once).await?);
     }
+    if let Some((_, held)) = former.take_if(|_| terms.url.is_some()) {
+        held.release().await;
+    }
     terms.tell(record)
 }
 
-async fn once(idle: &Idle, subject: &Subject, connections: usize) -> Result<Figures, Failure> {
-    let mut held = JoinSet::new();
-    hold(&mut held, subject.address(), &subject.accounts, 0..BEFORE).await?;
+async fn once(idle: &Idle, subject: &Subject, connections: usize) -> Result<(Figures, Held), Failure> {
+    let mut held = Held::default();
+    held.open(subject.address(), &subject.accounts, 0..BEFORE).await?;
     sleep(SETTLE).await;
     let resident = |process: Option<&Process>| process.and_then(Process::resident_bytes);
     let own = Process::own();
     let before = (resident(subject.server()), resident(Some(&own)));
     let opening = subject.meter();
     let begun = Instant::now();
-    hold(
-        &mut held,
-        subject.address(),
-        &subject.accounts,
-        BEFORE..BEFORE + connections,
-    )
-    .await?;
+    held.open(subject.address(), &subject.accounts, BEFORE..BEFORE + connections)
+        .await?;
     let took = begun.elapsed().as_secs_f64();
     let mut figures = Figures::default().with("opened_per_s", connections as f64 / took.max(1e-9));
     let mut spent = Figures::default();
@@ -120,31 +124,47 @@ async fn once(idle: &Idle, subject: &Subject, connections: usize) -> Result<Figu
         figures.set("server_resident_mib", bytes as f64 / f64::from(1 << 20));
     }
     let mut lost = 0.0;
-    while held.try_join_next().is_some() {
+    while held.tasks.try_join_next().is_some() {
         lost += 1.0;
     }
     figures.set("lost", lost);
-    held.shutdown().await;
-    Ok(figures)
+    Ok((figures, held))
 }
 
-/// Opens connections and holds them.
-async fn hold(
-    held: &mut JoinSet<()>,
-    address: &Address,
-    accounts: &[Account],
-    places: std::ops::Range<usize>,
-) -> Result<(), Failure> {
-    let of = |place: usize| accounts.get(place % accounts.len().max(1));
-    let open = |(place, account): (usize, &Account)| {
-        let (address, token) = (address.clone(), account.grant.token.clone());
-        tokio::spawn(async move { Quiet::connect(&address, &token, place).await })
-    };
-    let mut opening = stream::iter(places.filter_map(|place| Some((place, of(place)?))))
-        .map(open)
-        .buffer_unordered(ABREAST);
-    while let Some(quiet) = opening.next().await {
-        held.spawn(quiet.map_err(Failure::other)??.hold());
+/// Connections that are held.
+#[derive(Debug, Default)]
+struct Held {
+    tasks: JoinSet<()>,
+    ends: Vec<AbortHandle>,
+}
+
+impl Held {
+    async fn open(
+        &mut self,
+        address: &Address,
+        accounts: &[Account],
+        places: std::ops::Range<usize>,
+    ) -> Result<(), Failure> {
+        let of = |place: usize| accounts.get(place % accounts.len().max(1));
+        let open = |(place, account): (usize, &Account)| {
+            let (address, token) = (address.clone(), account.grant.token.clone());
+            tokio::spawn(async move { Quiet::connect(&address, &token, place).await })
+        };
+        let mut opening = stream::iter(places.filter_map(|place| Some((place, of(place)?))))
+            .map(open)
+            .buffer_unordered(ABREAST);
+        while let Some(quiet) = opening.next().await {
+            let quiet = quiet.map_err(Failure::other)??;
+            self.ends.push(self.tasks.spawn(quiet.hold()));
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// Ends connections to a server that goes on, not all at once.
+    async fn release(self) {
+        for some in self.ends.chunks(ABREAST) {
+            some.iter().for_each(AbortHandle::abort);
+            sleep(BETWEEN).await;
+        }
+    }
 }

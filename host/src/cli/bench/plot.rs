@@ -4,7 +4,10 @@ use plotters::prelude::*;
 
 use super::record::Row;
 
-const SIZE: (u32, u32) = (760, 360);
+const SIZE: (u32, u32) = (860, 360);
+/// Where the names of lines begin.
+const NAMES: u32 = 660;
+const NAME: i32 = 18;
 /// Height of a bar with its words.
 const BAR: u32 = 34;
 const FONT: &str = "sans-serif";
@@ -109,6 +112,15 @@ fn label(place: f64, logarithmic: bool) -> String {
     }
 }
 
+/// About how many labels an axis has: one for each power of ten.
+fn labels(length: f64, logarithmic: bool) -> usize {
+    if logarithmic {
+        (length.ceil() as usize + 1).max(4)
+    } else {
+        8
+    }
+}
+
 fn draw_lines(svg: &mut String, along: &str, points: &[(f64, &Row)], names: &[&str], axes: Axes, unit: &str) -> Drawn {
     let x = |value: f64| scaled(value, axes.wide);
     let y = |value: f64| scaled(value, axes.logarithmic);
@@ -128,7 +140,8 @@ fn draw_lines(svg: &mut String, along: &str, points: &[(f64, &Row)], names: &[&s
     let top = if axes.logarithmic { y(most) + 0.1 } else { most * 1.05 };
     let bottom = if axes.logarithmic { y(least) - 0.1 } else { 0.0 };
     let root = SVGBackend::with_string(svg, SIZE).into_drawing_area();
-    let mut chart = ChartBuilder::on(&root)
+    let (area, legend) = root.split_horizontally(NAMES);
+    let mut chart = ChartBuilder::on(&area)
         .margin(8)
         .x_label_area_size(40)
         .y_label_area_size(64)
@@ -138,6 +151,8 @@ fn draw_lines(svg: &mut String, along: &str, points: &[(f64, &Row)], names: &[&s
         .light_line_style(TRANSPARENT)
         .x_desc(along)
         .y_desc(unit)
+        .x_labels(labels(last - first, axes.wide))
+        .y_labels(labels(top - bottom, axes.logarithmic))
         .x_label_formatter(&|place| label(*place, axes.wide))
         .y_label_formatter(&|place| label(*place, axes.logarithmic))
         .label_style((FONT, 12))
@@ -148,23 +163,16 @@ fn draw_lines(svg: &mut String, along: &str, points: &[(f64, &Row)], names: &[&s
         let line = points
             .iter()
             .filter_map(|(at, row)| Some((x(*at), y(row.median.of(name)?))));
-        chart
-            .draw_series(LineSeries::new(line, colour.stroke_width(2)).point_size(3))?
-            .label(*name)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 14, y)], colour.stroke_width(2)));
+        chart.draw_series(LineSeries::new(line, colour.stroke_width(2)).point_size(3))?;
         let spreads = points.iter().filter_map(|(at, row)| {
             let (least, most) = row.spread(name)?;
             Some(PathElement::new([(x(*at), y(least)), (x(*at), y(most))], colour))
         });
         chart.draw_series(spreads)?;
+        let y = 20 + NAME * i32::try_from(number)?;
+        legend.draw(&PathElement::new([(4, y), (20, y)], colour.stroke_width(2)))?;
+        legend.draw(&Text::new((*name).to_owned(), (26, y - 6), (FONT, 12)))?;
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
-        .background_style(WHITE.mix(0.8))
-        .border_style(BLACK.mix(0.2))
-        .label_font((FONT, 12))
-        .draw()?;
     root.present()?;
     Ok(())
 }

@@ -230,3 +230,36 @@ pub(super) fn stored_bytes(file: &Path) -> Option<u64> {
     let bytes = (ask("page_count")? - ask("freelist_count")?) * ask("page_size")?;
     u64::try_from(bytes).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Seeding, stored_bytes};
+    use crate::cli::bench::unique;
+
+    #[test]
+    fn what_is_written_fits_the_tables() {
+        let file = std::env::temp_dir().join(format!("mpim-seed-{}.sqlite", unique()));
+        backends::sqlite::migrate(&file, &backends::sqlite::Settings::default()).unwrap();
+        let mut group = None;
+        let accounts = Seeding::in_file(&file, 5, |seeding, accounts| {
+            seeding.messages(accounts, 7, 40)?;
+            group = Some(seeding.group(accounts)?);
+            seeding.contacts(accounts.iter().zip(accounts.iter().skip(1)).take(1))
+        });
+        let accounts = accounts.map_err(|failure| failure.message).unwrap();
+        let store = rusqlite::Connection::open(&file).unwrap();
+        let count = |what: &str| -> i64 { store.query_row(what, [], |row| row.get(0)).unwrap() };
+        assert_eq!((accounts.len(), count("SELECT COUNT(*) FROM sessions")), (5, 5));
+        assert_eq!(count("SELECT COUNT(*) FROM inbox"), 7);
+        // The places of each conversation, and of each inbox, have no gaps.
+        assert_eq!(count("SELECT SUM(last_seq) FROM conversations"), 7);
+        assert_eq!(count("SELECT SUM(last_seq) FROM inbox_heads"), 7);
+        assert_eq!(count("SELECT MAX(seq) FROM messages"), 4);
+        assert_eq!(count("SELECT member_count FROM chat_groups"), 5);
+        assert_eq!(count("SELECT COUNT(*) FROM members WHERE role = 2"), 1);
+        assert_eq!(count("SELECT COUNT(*) FROM contacts"), 2);
+        assert!(group.is_some() && stored_bytes(&file).is_some_and(|bytes| bytes > 0));
+        drop(store);
+        std::fs::remove_file(&file).unwrap();
+    }
+}

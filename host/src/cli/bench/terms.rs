@@ -125,3 +125,52 @@ impl Terms {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::Terms;
+
+    #[derive(Parser)]
+    struct Alone {
+        #[command(flatten)]
+        terms: Terms,
+    }
+
+    fn terms(arguments: &[&str]) -> Result<Terms, clap::Error> {
+        let all = ["bench"].iter().chain(arguments);
+        Ok(Alone::try_parse_from(all)?.terms)
+    }
+
+    #[test]
+    fn rows_are_written_only_into_an_embedded_store_of_its_own() -> Result<(), clap::Error> {
+        assert!(!terms(&["--url", "http://127.0.0.1:1"])?.is_embedded());
+        for networked in ["--mysql mysql://there/mpim", "--node a --mysql=mysql://there/mpim"] {
+            assert!(!terms(&["--up", networked])?.is_embedded(), "{networked}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn the_manifest_is_found_among_the_arguments() -> Result<(), clap::Error> {
+        assert_eq!(
+            terms(&["--up", "--node a --app b.toml --redis c"])?.app(),
+            ["--app", "b.toml"]
+        );
+        assert_eq!(terms(&["--up", "--app=b.toml"])?.app(), ["--app=b.toml"]);
+        assert!(terms(&[])?.app().is_empty());
+        Ok(())
+    }
+
+    #[test]
+    fn wrong_terms_are_refused() {
+        for wrong in [
+            &["--repeat", "0"][..],
+            &["--cpu-of", "redis"],
+            &["--url", "a", "--up", "b"],
+        ] {
+            assert!(terms(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}
