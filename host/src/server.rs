@@ -297,7 +297,8 @@ fn kept_secret(path: &Path, bytes: usize) -> anyhow::Result<String> {
 /// How much of the identity of a node is enough for a name.
 const NAME_LETTERS: usize = 8;
 
-async fn node(data: &Path, identity: &str, settings: &Settings) -> anyhow::Result<Node> {
+/// What the functions of a node share: opens its storage in a folder. The identity names it where the settings do not.
+pub async fn node(data: &Path, identity: &str, settings: &Settings) -> anyhow::Result<Node> {
     let made = || format!("node-{}", identity.get(..NAME_LETTERS).unwrap_or(identity));
     let name = settings.cluster.node.clone().unwrap_or_else(made);
     let storage = Storage::open(data, &name, settings).await?;

@@ -26,6 +26,7 @@ usage: cargo xtask COMMAND
   build           bundle, and the binary: target/release/mpim
   up [ARGS]       build, and start it: mpim up ARGS
   cluster N       build, and start N nodes on a private Redis and MariaDB, on 127.0.0.1:7080 and the ports after it
+  fixtures        build the guests that tests and benchmarks run into target/fixtures, all but the bot
   bot             build the component in Python into target/fixtures/bot.wasm, with tools that it gets from PyPI;
                   installs python3-venv by apt where it is missing and it may
   test [ARGS]     spin, bundle, the guests that the tests run, the bot among them, and the tests of the workspace: cargo
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         "up" => up(rest),
         "cluster" => run_cluster(rest),
         "test" => test(rest),
+        "fixtures" => fixtures(),
         "bot" => bot(),
         "soak" => match soak::Soak::read(rest) {
             Some(soak) => packages::ensure_servers()
@@ -82,6 +84,10 @@ fn main() -> ExitCode {
 
 fn components() -> Result<(), Failure> {
     components::build(&Workspace::here()?)
+}
+
+fn fixtures() -> Result<(), Failure> {
+    components::build_fixtures(&Workspace::here()?)
 }
 
 fn bot() -> Result<(), Failure> {

@@ -248,8 +248,18 @@ impl Host for Native {
 
     fn route_message(&self, users: Vec<u64>) -> Answer<Result<Decision, Error>> {
         self.nested(async move || {
-            let route::Decision { nodes, online, offline } = route::Component::route_message(users).await?;
-            Ok(Decision { nodes, online, offline })
+            let route::Decision {
+                nodes,
+                online,
+                several,
+                offline,
+            } = route::Component::route_message(users).await?;
+            Ok(Decision {
+                nodes,
+                online,
+                several,
+                offline,
+            })
         })
     }
 

@@ -2,6 +2,8 @@
 
 mod figures;
 mod group;
+mod host;
+mod http;
 mod idle;
 mod login;
 mod machine;
@@ -30,6 +32,8 @@ use super::Failure;
 #[command(after_help = concat!(
     "Examples:\n",
     "  mpim bench send\n",
+    "  mpim bench host\n",
+    "  mpim bench http --connections 1,32\n",
     "  mpim bench send --rate 200,500,1000 --json > send.json\n",
     "  mpim bench send --up '--mysql mysql://mpim@db.example/mpim' --cpu-of mariadb=4711\n",
     "  mpim bench report send.json -o report.html\n\n",
@@ -43,6 +47,8 @@ pub(crate) struct Bench {
 /// What is measured.
 #[derive(Debug, Subcommand)]
 enum What {
+    Host(host::Host),
+    Http(http::Http),
     Send(send::Send),
     Offline(offline::Offline),
     Login(login::Login),
@@ -56,6 +62,8 @@ enum What {
 /// Measures and reports.
 pub(super) async fn run(bench: Bench) -> Result<(), Failure> {
     match bench.what {
+        What::Host(host) => host::run(host).await,
+        What::Http(http) => http::run(http).await,
         What::Send(send) => send::run(send).await,
         What::Offline(offline) => offline::run(offline).await,
         What::Login(login) => login::run(login).await,
