@@ -58,7 +58,8 @@ impl Probe {
             let node = server::node(&folder, "small", &settings).await.expect("a node");
             let engine = Engine::new(&settings.sandboxes, None).expect("an engine");
             let functions = BTreeMap::from([("probe".to_owned(), function)]);
-            let loaded = Dispatch::load(functions, &settings, &Arc::new(engine), &Arc::new(node));
+            let (engine, node) = (Arc::new(engine), Arc::new(node));
+            let loaded = Dispatch::load(functions, &settings, &engine, &node);
             loaded.await.expect("the probe is loaded")
         });
         Some(Self {
