@@ -122,12 +122,12 @@ impl Mariadb {
 
     /// Stops the server in its tracks: it keeps its connections and answers nothing.
     pub fn freeze(&self) {
-        crate::freeze(self.pid());
+        crate::freeze(self.id());
     }
 
     /// Lets a frozen server go on.
     pub fn thaw(&self) {
-        crate::thaw(self.pid());
+        crate::thaw(self.id());
     }
 
     /// Runs statements as `root`.
@@ -150,7 +150,8 @@ impl Mariadb {
         client.output().expect("mariadb")
     }
 
-    fn pid(&self) -> u32 {
+    /// Its process.
+    pub fn id(&self) -> u32 {
         self.process.as_ref().expect("a running server").0.id()
     }
 

@@ -121,7 +121,8 @@ impl Redis {
         }
     }
 
-    fn id(&self) -> u32 {
+    /// Its process.
+    pub fn id(&self) -> u32 {
         self.process.as_ref().expect("a server that runs").id
     }
 

@@ -1,6 +1,7 @@
 //! The project's own build commands: `cargo xtask COMMAND`. A component is built for WebAssembly and the host for
 //! this machine; cargo builds either, and this ties them together. It refuses to know what is built.
 
+mod bench;
 mod bot;
 mod bundle;
 mod cargo;
@@ -29,6 +30,7 @@ usage: cargo xtask COMMAND
   fixtures        build the guests that tests and benchmarks run into target/fixtures, all but the bot
   bot             build the component in Python into target/fixtures/bot.wasm, with tools that it gets from PyPI;
                   installs python3-venv by apt where it is missing and it may
+  bench [NAME]    build, and measure everything, or what is named: JSON and a page with plots in target/bench
   test [ARGS]     spin, bundle, the guests that the tests run, the bot among them, and the tests of the workspace: cargo
                   test ARGS. Without ARGS the stories of clients once more, with their functions on a stand-in for Spin,
                   and on `spin` itself where it is on the PATH. Installs redis-server, mariadb-server and python3-venv by
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
         "test" => test(rest),
         "fixtures" => fixtures(),
         "bot" => bot(),
+        "bench" => run_benches(rest),
         "soak" => match soak::Soak::read(rest) {
             Some(soak) => packages::ensure_servers()
                 .and_then(|()| bundle())
@@ -125,6 +128,14 @@ fn up(arguments: &[String]) -> Result<(), Failure> {
 fn run_cluster(arguments: &[String]) -> Result<(), Failure> {
     packages::ensure_servers()?;
     cluster::run(&build()?, arguments.first().map_or("3", String::as_str))
+}
+
+fn run_benches(names: &[String]) -> Result<(), Failure> {
+    packages::ensure_servers()?;
+    let workspace = build()?;
+    components::build_fixtures(&workspace)?;
+    cargo::run(&workspace, &["build", "--release", "--workspace", "--bin", "bench-native"])?;
+    bench::run(&workspace, names)
 }
 
 fn test(arguments: &[String]) -> Result<(), Failure> {
