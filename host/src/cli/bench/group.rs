@@ -105,13 +105,13 @@ pub(super) async fn run(group: Group) -> Result<(), Failure> {
         let name = format!("{size} members, {online} online");
         let place = Place::along(name, "members", f64::from(size)).with("online", f64::from(online));
         let once = async |run: &str| once(&group, &subject, *id, online, run).await;
-        record.rows.push(terms.row(place, once).await?);
+        record.rows.push(terms.runs.row(place, once).await?);
     }
     if let Some(row) = compared(&record.rows, most) {
-        terms.say(&row.to_string())?;
+        terms.runs.say(&row.to_string())?;
         record.rows.push(row);
     }
-    terms.tell(record)
+    terms.runs.tell(record)
 }
 
 impl Group {

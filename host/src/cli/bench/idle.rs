@@ -82,12 +82,12 @@ pub(super) async fn run(idle: Idle) -> Result<(), Failure> {
             former = Some((subject, held));
             Ok(figures)
         };
-        record.rows.push(terms.row(place, once).await?);
+        record.rows.push(terms.runs.row(place, once).await?);
     }
     if let Some((_, held)) = former.take_if(|_| terms.url.is_some()) {
         held.release().await;
     }
-    terms.tell(record)
+    terms.runs.tell(record)
 }
 
 async fn once(idle: &Idle, subject: &Subject, connections: usize) -> Result<(Figures, Held), Failure> {

@@ -64,9 +64,9 @@ pub(super) async fn run(login: Login) -> Result<(), Failure> {
         }
         let place = Place::named(name).with("logins", count as f64);
         let once = async |_: &str| once(&subject, login.abreast, count, accounts, token).await;
-        record.rows.push(terms.row(place, once).await?);
+        record.rows.push(terms.runs.row(place, once).await?);
     }
-    terms.tell(record)
+    terms.runs.tell(record)
 }
 
 async fn once(

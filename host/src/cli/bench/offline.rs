@@ -55,9 +55,9 @@ pub(super) async fn run(offline: Offline) -> Result<(), Failure> {
     for (name, abreast) in [("one after the other", 1), ("abreast", offline.users)] {
         let place = Place::named(name).with("abreast", f64::from(abreast));
         let once = async |run: &str| once(&offline, &subject, run, abreast == 1).await;
-        record.rows.push(terms.row(place, once).await?);
+        record.rows.push(terms.runs.row(place, once).await?);
     }
-    terms.tell(record)
+    terms.runs.tell(record)
 }
 
 async fn once(offline: &Offline, subject: &Subject, run: &str, in_turn: bool) -> Result<Figures, Failure> {

@@ -13,14 +13,17 @@ const BAR: u32 = 34;
 const FONT: &str = "sans-serif";
 /// From this ratio on the axis of the rows is logarithmic.
 const WIDE: f64 = 20.0;
+/// From this ratio on the axis of bars is logarithmic: the least of them could not be seen.
+const WIDE_BARS: f64 = 1e3;
 /// What logarithms begin with.
 const LEAST: f64 = 1e-3;
 
 /// Ends of names, with what a plot of such figures is called, and whether it is logarithmic.
-const KINDS: [(&str, &str, bool); 6] = [
+const KINDS: [(&str, &str, bool); 7] = [
     ("_per_s", "in a second", false),
     ("_ms", "milliseconds", true),
     ("_us", "microseconds", false),
+    ("_ns", "nanoseconds", true),
     ("_bytes", "bytes", false),
     ("_s", "seconds", false),
     ("_ratio", "ratio", false),
@@ -199,28 +202,43 @@ fn bars(rows: &[&Row], (end, unit, _): (&str, &str, bool)) -> Option<String> {
 fn draw_bars(svg: &mut String, bars: &[(String, f64, (f64, f64))], unit: &str) -> Drawn {
     let count = u32::try_from(bars.len()).unwrap_or(u32::MAX);
     let most = bars.iter().map(|(_, _, (_, most))| *most).fold(LEAST, f64::max);
+    let some = bars
+        .iter()
+        .map(|(_, _, (least, _))| *least)
+        .filter(|least| *least > 0.0);
+    let least = some.fold(most, f64::min).max(LEAST);
+    let wide = most / least >= WIDE_BARS;
+    let x = |value: f64| scaled(value, wide);
+    let (first, last) = match wide {
+        true => (x(least).floor(), x(most) + 0.1),
+        false => (0.0, most * 1.05),
+    };
     let root = SVGBackend::with_string(svg, (SIZE.0, count.saturating_mul(BAR) + 60)).into_drawing_area();
     let mut chart = ChartBuilder::on(&root)
         .margin(8)
         .x_label_area_size(40)
-        .build_cartesian_2d(0.0..most * 1.05, f64::from(count)..0.0)?;
+        .build_cartesian_2d(first..last, f64::from(count)..0.0)?;
     chart
         .configure_mesh()
         .disable_y_mesh()
         .disable_y_axis()
         .light_line_style(TRANSPARENT)
         .x_desc(unit)
-        .x_label_formatter(&|place| label(*place, false))
+        .x_labels(labels(last - first, wide))
+        .x_label_formatter(&|place| label(*place, wide))
         .label_style((FONT, 12))
         .axis_desc_style((FONT, 13))
         .draw()?;
     for (number, (words, value, (least, most))) in bars.iter().enumerate() {
         let top = number as f64;
         let colour = Palette99::pick(0).mix(0.7);
-        let bar = Rectangle::new([(0.0, top + 0.5), (*value, top + 0.9)], colour.filled());
+        let bar = Rectangle::new([(first, top + 0.5), (x(*value).max(first), top + 0.9)], colour.filled());
         chart.draw_series([bar])?;
-        chart.draw_series([PathElement::new([(*least, top + 0.7), (*most, top + 0.7)], BLACK)])?;
-        chart.draw_series([Text::new(words.clone(), (0.0, top + 0.1), (FONT, 12))])?;
+        chart.draw_series([PathElement::new(
+            [(x(*least).max(first), top + 0.7), (x(*most).max(first), top + 0.7)],
+            BLACK,
+        )])?;
+        chart.draw_series([Text::new(words.clone(), (first, top + 0.1), (FONT, 12))])?;
     }
     root.present()?;
     Ok(())
@@ -253,6 +271,19 @@ mod tests {
         assert_eq!(alone.len(), 2);
         assert!(alone.iter().all(|svg| svg.contains("&lt;by&gt; &amp; password")));
         assert!(plots(&[]).is_empty());
+    }
+
+    #[test]
+    fn bars_of_very_different_lengths_are_told_in_powers_of_ten() {
+        let of = |name: &str, ns: f64| {
+            let figures = Figures::default().with("cpu_ns", ns);
+            Row::new(Place::named(name), Vec::new(), vec![figures])
+        };
+        let svg = plots(&[of("short", 20.0), of("long", 1e7)]).concat();
+        assert!(
+            svg.contains("nanoseconds") && svg.contains("1000\n") && svg.contains("100k\n"),
+            "{svg}"
+        );
     }
 
     #[test]

@@ -70,8 +70,8 @@ pub(super) async fn run(presence: Presence) -> Result<(), Failure> {
     let name = format!("{} connections dropped and back", presence.connections);
     let place = Place::named(name).with("connections", f64::from(presence.connections));
     let once = async |_: &str| once(&presence, &subject, watchers as usize).await;
-    record.rows.push(terms.row(place, once).await?);
-    terms.tell(record)
+    record.rows.push(terms.runs.row(place, once).await?);
+    terms.runs.tell(record)
 }
 
 async fn once(presence: &Presence, subject: &Subject, watchers: usize) -> Result<Figures, Failure> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use super::figures::Figures;
 use crate::cli::Failure;
 use crate::cli::address::Address;
 
@@ -156,6 +157,34 @@ impl Process {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
         let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
         Some(kib << 10)
+    }
+}
+
+/// The time that processes have spent since it was counted from.
+#[derive(Debug)]
+pub(super) struct Spent<'a> {
+    processes: &'a [Process],
+    before: Vec<Option<Duration>>,
+}
+
+impl<'a> Spent<'a> {
+    /// Counts from now on.
+    pub(super) fn by(processes: &'a [Process]) -> Self {
+        let before = processes.iter().map(Process::cpu).collect();
+        Self { processes, before }
+    }
+
+    /// Adds what was spent, of each process: microseconds for an operation, and seconds for 1,000.
+    pub(super) fn each(&self, figures: &mut Figures, operations: f64) {
+        for (process, before) in self.processes.iter().zip(&self.before) {
+            let spent = process.cpu().zip(*before);
+            let Some(spent) = spent.and_then(|(now, before)| now.checked_sub(before)) else {
+                continue;
+            };
+            let us = spent.as_secs_f64() * 1e6 / operations.max(1.0);
+            figures.set(format!("{}_cpu_us", process.name), us);
+            figures.set(format!("{}_cpu_s_per_1000", process.name), us / 1e3);
+        }
     }
 }
 

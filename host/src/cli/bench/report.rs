@@ -188,31 +188,50 @@ fn markdown(records: &[Record]) -> String {
         for (what, told) in circumstances(record) {
             let _ = writeln!(text, "- {what}: {}", cell(&told));
         }
-        let heads: String = record
-            .rows
-            .iter()
-            .map(|row| format!(" {} |", cell(&row.name)))
-            .collect();
-        let _ = writeln!(
-            text,
-            "\n| median (least..greatest) |{heads}\n|---|{}",
-            "--:|".repeat(record.rows.len())
-        );
-        for name in names {
-            let _ = write!(text, "| {} |", cell(name));
-            for row in &record.rows {
-                let value = match (row.median.of(name), row.spread(name)) {
-                    (Some(value), Some((least, most))) if least < most => format!("{value} ({least}..{most})"),
-                    (Some(value), _) => value.to_string(),
-                    (None, _) => String::new(),
-                };
-                let _ = write!(text, " {value} |");
-            }
-            text.push('\n');
-        }
+        text.push_str(&medians(&record.rows, &names));
         text.push('\n');
     }
     text
+}
+
+/// A line for each figure; where there are more rows than figures, a line for each row.
+fn medians(rows: &[Row], names: &[&str]) -> String {
+    let titles = || rows.iter().map(|row| cell(&row.name));
+    let names_told = || names.iter().map(|name| cell(name));
+    let turned = rows.len() > names.len();
+    let heads: Vec<String> = if turned {
+        names_told().collect()
+    } else {
+        titles().collect()
+    };
+    let mut text = format!(
+        "\n| median (least..greatest) | {} |\n|---|{}\n",
+        heads.join(" | "),
+        "--:|".repeat(heads.len())
+    );
+    let mut line = |title: String, values: Vec<String>| {
+        // Writing into a String cannot fail.
+        let _ = writeln!(text, "| {title} | {} |", values.join(" | "));
+    };
+    if turned {
+        for (row, title) in rows.iter().zip(titles()) {
+            line(title, names.iter().map(|name| value(row, name)).collect());
+        }
+    } else {
+        for (name, title) in names.iter().zip(names_told()) {
+            line(title, rows.iter().map(|row| value(row, name)).collect());
+        }
+    }
+    text
+}
+
+/// The median of a figure, with its spread.
+fn value(row: &Row, name: &str) -> String {
+    match (row.median.of(name), row.spread(name)) {
+        (Some(value), Some((least, most))) if least < most => format!("{value} ({least}..{most})"),
+        (Some(value), _) => value.to_string(),
+        (None, _) => String::new(),
+    }
 }
 
 #[cfg(test)]
@@ -248,5 +267,22 @@ mod tests {
             !text.contains("max_ms") && text.contains("- note: a \\| b &lt;i&gt;\n"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_table_of_many_rows_has_a_line_for_each() {
+        let row = |name: &str| {
+            Row::new(
+                Place::named(name),
+                Vec::new(),
+                vec![Figures::default().with("cpu_ns", 5.0)],
+            )
+        };
+        let text = markdown(&[Record {
+            rows: vec![row("one"), row("two")],
+            ..Record::default()
+        }]);
+        let table = "| median (least..greatest) | cpu_ns |\n|---|--:|\n| one | 5 |\n| two | 5 |\n";
+        assert!(text.contains(table), "{text}");
     }
 }

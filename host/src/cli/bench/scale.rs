@@ -83,11 +83,11 @@ pub(super) async fn run(scale: Scale) -> Result<(), Failure> {
             .filter_map(|row| compared(rows.first()?, row))
             .collect();
         for row in &compared {
-            terms.say(&row.to_string())?;
+            terms.runs.say(&row.to_string())?;
         }
         record.rows.extend(rows.into_iter().chain(compared));
     }
-    terms.tell(record)
+    terms.runs.tell(record)
 }
 
 async fn measure(
@@ -120,7 +120,7 @@ async fn measure(
         place = place.with("store_mib", bytes as f64 / f64::from(1 << 20));
     }
     let once = async |run: &str| send::once(&shape, run, &subject, &spread).await;
-    let row = terms.row(place, once).await?;
+    let row = terms.runs.row(place, once).await?;
     Ok((row, subject.end()))
 }
 

@@ -92,9 +92,9 @@ pub(super) async fn run(send: Send) -> Result<(), Failure> {
         };
         let place = place.with("messages_per_pair", f64::from(shape.messages));
         let once = async |run: &str| once(&shape, run, &subject, &subject.accounts).await;
-        record.rows.push(terms.row(place, once).await?);
+        record.rows.push(terms.runs.row(place, once).await?);
     }
-    terms.tell(record)
+    terms.runs.tell(record)
 }
 
 /// What all pairs do.

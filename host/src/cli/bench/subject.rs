@@ -1,11 +1,9 @@
 //! What is measured: a server with its accounts, and the processes whose time is counted.
 
-use std::time::Duration;
-
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::figures::Figures;
-use super::process::{Folder, Process, Server, migrate};
+use super::process::{Folder, Process, Server, Spent, migrate};
 use super::seed::{Seeding, stored_bytes};
 use super::terms::Terms;
 use super::unique;
@@ -113,7 +111,7 @@ impl Subject {
     pub(super) fn meter(&self) -> Meter<'_> {
         Meter {
             subject: self,
-            cpu: self.processes.iter().map(Process::cpu).collect(),
+            spent: Spent::by(&self.processes),
             stored: self.stored_bytes(),
         }
     }
@@ -128,22 +126,14 @@ impl Subject {
 #[derive(Debug)]
 pub(super) struct Meter<'a> {
     subject: &'a Subject,
-    cpu: Vec<Option<Duration>>,
+    spent: Spent<'a>,
     stored: Option<u64>,
 }
 
 impl Meter<'_> {
     /// Adds what was spent since, of each process: microseconds for an operation, and seconds for 1,000.
     pub(super) fn cpu(&self, figures: &mut Figures, operations: f64) {
-        for (process, before) in self.subject.processes.iter().zip(&self.cpu) {
-            let spent = process.cpu().zip(*before);
-            let Some(spent) = spent.and_then(|(now, before)| now.checked_sub(before)) else {
-                continue;
-            };
-            let us = spent.as_secs_f64() * 1e6 / operations.max(1.0);
-            figures.set(format!("{}_cpu_us", process.name), us);
-            figures.set(format!("{}_cpu_s_per_1000", process.name), us / 1e3);
-        }
+        self.spent.each(figures, operations);
     }
 
     /// Adds what the store has grown by since.

@@ -1,4 +1,4 @@
-//! The terms of every benchmark: which server, how often, and how it is told.
+//! The terms of a benchmark: which server, how often, and how it is told.
 
 use clap::Args;
 
@@ -10,7 +10,10 @@ use super::{now, unique};
 use crate::cli::address::Address;
 use crate::cli::{Failure, print};
 
-/// The arguments that all benchmarks share.
+/// What an answered write survives in an embedded store as it is without settings.
+pub(super) const EMBEDDED: &str = "embedded store (SQLite with a write-ahead log), synchronous=full";
+
+/// The arguments that benchmarks of a whole server share.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Terms {
     /// Where the server is; one of its own, on embedded storage, when absent.
@@ -28,6 +31,13 @@ pub(super) struct Terms {
     /// One more process whose time on processors is told, such as mariadb=4711.
     #[arg(long, value_name = "NAME=PID")]
     pub(super) cpu_of: Vec<Process>,
+    #[command(flatten)]
+    pub(super) runs: Runs,
+}
+
+/// The arguments of benchmarks that leave no choice of a server: how often, and how it is told.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Runs {
     /// What else must be known to believe the figures, such as the durability of networked storage.
     #[arg(long, value_name = "TEXT")]
     note: Vec<String>,
@@ -66,26 +76,49 @@ impl Terms {
 
     fn durability(&self) -> &'static str {
         match (self.is_embedded(), self.app().is_empty()) {
-            (true, true) => "embedded store (SQLite with a write-ahead log), synchronous=full",
+            (true, true) => EMBEDDED,
             (true, false) => "embedded store (SQLite with a write-ahead log), synchronous as the manifest says",
             (false, _) => "that of the server's storage, see the notes",
         }
     }
 
+    /// A record of nothing yet.
+    pub(super) fn record(&self, benchmark: &str, settings: Figures) -> Record {
+        let server = match &self.url {
+            Some(url) => format!("{url}, started by somebody else"),
+            None => format!("mpim up {}", self.up).trim_end().to_owned(),
+        };
+        Record {
+            server,
+            durability: self.durability().to_owned(),
+            ..self.runs.record(benchmark, settings)
+        }
+    }
+}
+
+impl Runs {
     /// Measures one row: runs that warm up, and runs that count. `once` gets a name that no other run has.
     pub(super) async fn row(
         &self,
         place: Place,
         mut once: impl AsyncFnMut(&str) -> Result<Figures, Failure>,
     ) -> Result<Row, Failure> {
-        let (mut warm_up, mut runs) = (Vec::new(), Vec::new());
-        for _ in 0..self.warm_up {
-            warm_up.push(once(&unique()).await?);
-        }
-        for _ in 0..self.repeat {
+        let mut runs = Vec::new();
+        for _ in 0..self.count() {
             runs.push(once(&unique()).await?);
         }
-        let row = Row::new(place, warm_up, runs);
+        self.row_of(place, runs)
+    }
+
+    /// How many runs a row has, those that warm up included.
+    pub(super) fn count(&self) -> u64 {
+        self.repeat.saturating_add(self.warm_up as u64)
+    }
+
+    /// The row of all its runs, those that warm up before the others.
+    pub(super) fn row_of(&self, place: Place, mut runs: Vec<Figures>) -> Result<Row, Failure> {
+        let counted = runs.split_off(self.warm_up.min(runs.len()));
+        let row = Row::new(place, runs, counted);
         self.say(&row.to_string())?;
         Ok(row)
     }
@@ -98,21 +131,15 @@ impl Terms {
         }
     }
 
-    /// A record of nothing yet.
+    /// A record of nothing yet, and of no server.
     pub(super) fn record(&self, benchmark: &str, settings: Figures) -> Record {
         Record {
             benchmark: benchmark.to_owned(),
-            measured_at_s: 0,
             machine: Machine::this(),
             versions: Versions::this(),
-            server: match &self.url {
-                Some(url) => format!("{url}, started by somebody else"),
-                None => format!("mpim up {}", self.up).trim_end().to_owned(),
-            },
-            durability: self.durability().to_owned(),
             notes: self.note.clone(),
             settings,
-            rows: Vec::new(),
+            ..Record::default()
         }
     }
 
@@ -130,6 +157,8 @@ impl Terms {
 mod tests {
     use clap::Parser;
 
+    use super::super::figures::Figures;
+    use super::super::record::Place;
     use super::Terms;
 
     #[derive(Parser)]
@@ -160,6 +189,16 @@ mod tests {
         );
         assert_eq!(terms(&["--up", "--app=b.toml"])?.app(), ["--app=b.toml"]);
         assert!(terms(&[])?.app().is_empty());
+        Ok(())
+    }
+
+    #[test]
+    fn the_first_runs_of_a_row_warm_up() -> Result<(), Box<dyn std::error::Error>> {
+        let runs = terms(&["--warm-up", "2", "--repeat", "1", "--json"])?.runs;
+        let each = (0..runs.count()).map(|number| Figures::default().with("number", number as f64));
+        let row = runs.row_of(Place::named("all"), each.collect()).map_err(|_| "no row")?;
+        assert_eq!((row.warm_up.len(), row.runs.len()), (2, 1));
+        assert_eq!(row.median.of("number"), Some(2.0));
         Ok(())
     }
 

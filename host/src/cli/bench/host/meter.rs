@@ -4,9 +4,11 @@
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
-use serde::Serialize;
 
-use crate::cli::{Failure, print};
+use super::super::figures::Figures;
+use super::super::record::{Place, Row};
+use super::super::terms::Runs;
+use crate::cli::Failure;
 
 /// So long at least, and the number of operations that fill a repetition can be told.
 const CALIBRATION: Duration = Duration::from_millis(5);
@@ -14,41 +16,20 @@ const CALIBRATION: Duration = Duration::from_millis(5);
 /// Measures one operation after the other, and keeps what it found.
 #[derive(Debug)]
 pub(super) struct Meter {
-    repeat: usize,
+    runs: Runs,
     repetition: Duration,
-    says: bool,
     only: Option<String>,
-    figures: Vec<Figure>,
-}
-
-/// What one operation took.
-#[derive(Debug, Serialize)]
-pub(super) struct Figure {
-    name: String,
-    /// Of one repetition.
-    operations: u32,
-    cpu_us: Spread,
-    wall_us: Spread,
-}
-
-/// Of the repetitions.
-#[derive(Debug, Serialize)]
-struct Spread {
-    median: f64,
-    least: f64,
-    most: f64,
+    rows: Vec<Row>,
 }
 
 impl Meter {
-    /// Repetitions of this length; `says` prints each figure when it is there, `only` measures what has this in its
-    /// name.
-    pub(super) fn new(repeat: usize, repetition: Duration, says: bool, only: Option<String>) -> Self {
+    /// Repetitions of this length; `only` measures what has this in its name.
+    pub(super) fn new(runs: Runs, repetition: Duration, only: Option<String>) -> Self {
         Self {
-            repeat: repeat.max(1),
+            runs,
             repetition,
-            says,
             only,
-            figures: Vec::new(),
+            rows: Vec::new(),
         }
     }
 
@@ -61,24 +42,16 @@ impl Meter {
             return Ok(());
         }
         let operations = self.fill(&mut work).await?;
-        let (mut cpu, mut wall) = (Vec::new(), Vec::new());
-        for _ in 0..self.repeat {
+        let mut runs = Vec::new();
+        for _ in 0..self.runs.count() {
             let (spent, begun) = (process_cpu(), Instant::now());
             work(operations).await?;
-            let each = |time: Duration| time.as_secs_f64() * 1e6 / f64::from(operations);
-            wall.push(each(begun.elapsed()));
-            cpu.push(each(process_cpu().saturating_sub(spent)));
+            let (wall, cpu) = (begun.elapsed(), process_cpu().saturating_sub(spent));
+            let each = |time: Duration| time.as_secs_f64() * 1e9 / f64::from(operations);
+            runs.push(Figures::default().with("cpu_ns", each(cpu)).with("wall_ns", each(wall)));
         }
-        let figure = Figure {
-            name: name.to_owned(),
-            operations,
-            cpu_us: Spread::of(cpu),
-            wall_us: Spread::of(wall),
-        };
-        if self.says {
-            print(&figure.line())?;
-        }
-        self.figures.push(figure);
+        let place = Place::named(name).with("operations", f64::from(operations));
+        self.rows.push(self.runs.row_of(place, runs)?);
         Ok(())
     }
 
@@ -92,8 +65,8 @@ impl Meter {
     }
 
     /// What was measured.
-    pub(super) fn figures(self) -> Vec<Figure> {
-        self.figures
+    pub(super) fn rows(self) -> Vec<Row> {
+        self.rows
     }
 
     /// How many operations fill a repetition. Warms up what is measured.
@@ -118,39 +91,6 @@ impl Meter {
             operations *= 2;
         }
     }
-}
-
-impl Figure {
-    fn line(&self) -> String {
-        let Self {
-            name, cpu_us, wall_us, ..
-        } = self;
-        format!("{name:<58} cpu {cpu_us} µs, wall {wall_us} µs")
-    }
-}
-
-impl Spread {
-    fn of(mut values: Vec<f64>) -> Self {
-        values.sort_by(f64::total_cmp);
-        let at = |index: usize| rounded(values.get(index).copied().unwrap_or_default());
-        Self {
-            median: at(values.len() / 2),
-            least: at(0),
-            most: at(values.len().saturating_sub(1)),
-        }
-    }
-}
-
-impl std::fmt::Display for Spread {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let text = format!("{} ({} to {})", self.median, self.least, self.most);
-        write!(out, "{text:<28}")
-    }
-}
-
-/// To the nanosecond.
-fn rounded(value_us: f64) -> f64 {
-    (value_us * 1e3).round() / 1e3
 }
 
 /// The time that this process has spent on processors.

@@ -14,27 +14,28 @@ use std::time::Duration;
 
 use clap::Args;
 use mpim::telemetry;
-use serde::Serialize;
 use tracing::Level;
 use tracing_subscriber::fmt::writer::MakeWriterExt;
 
 use self::capabilities::On;
-use self::meter::{Figure, Meter};
+use self::meter::Meter;
 use self::stage::{Setting, Stage};
-use crate::cli::{Failure, print};
+use super::figures::Figures;
+use super::record::{Place, Record, Row};
+use super::terms::{EMBEDDED, Runs};
+use crate::cli::Failure;
 
 /// What the parts of the host cost, each alone, in this process.
 ///
-/// Each figure is the median of the repetitions, with the least and the most: the time that the process spent on
-/// processors, and the time that passed. The component is built by `cargo xtask fixtures`.
+/// Each figure is the median of the repetitions, which are the runs, with the least and the most: the time that the
+/// process spent on processors, and the time that passed. The component is built by `cargo xtask fixtures`.
 #[derive(Debug, Args)]
+// Counting how many operations fill a repetition warms up.
+#[command(mut_arg("warm_up", |arg| arg.default_value("0")), mut_arg("repeat", |arg| arg.default_value("9")))]
 pub(super) struct Host {
     /// The component that is called.
     #[arg(long, value_name = "FILE", default_value = "target/fixtures/bench.wasm")]
     probe: PathBuf,
-    /// Repetitions of each operation that count.
-    #[arg(long, value_name = "N", default_value_t = 9)]
-    repeat: usize,
     /// The length of a repetition, in milliseconds.
     #[arg(long, value_name = "MS", default_value_t = 100)]
     repetition_ms: u64,
@@ -47,18 +48,8 @@ pub(super) struct Host {
     /// Measures only what has this in its name.
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
-    /// Prints the report as JSON.
-    #[arg(long)]
-    json: bool,
-}
-
-/// The report; its fields are the JSON of `--json`.
-#[derive(Debug, Serialize)]
-struct Report {
-    /// What stays resident of a sandbox that has served a call.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sandbox_bytes: Option<u64>,
-    figures: Vec<Figure>,
+    #[command(flatten)]
+    runs: Runs,
 }
 
 /// Measures and reports.
@@ -83,7 +74,7 @@ fn log_to_nowhere() -> Result<(), Failure> {
 
 async fn measure(host: &Host) -> Result<(), Failure> {
     let repetition = Duration::from_millis(host.repetition_ms);
-    let mut meter = Meter::new(host.repeat, repetition, !host.json, host.only.clone());
+    let mut meter = Meter::new(host.runs.clone(), repetition, host.only.clone());
     let embedded = Setting {
         probe: &host.probe,
         redis: None,
@@ -91,12 +82,13 @@ async fn measure(host: &Host) -> Result<(), Failure> {
         sandboxes_max: 64,
     };
     // First, while this process has nothing else.
-    let sandbox_bytes = match &host.only {
-        None => Some(memory::of_a_sandbox(&embedded).await?),
-        Some(_) => None,
-    };
-    if let (Some(bytes), false) = (sandbox_bytes, host.json) {
-        print(&format!("a warm sandbox keeps {} KiB resident", bytes / 1024))?;
+    let mut record = host.record();
+    if host.only.is_none() {
+        let bytes = memory::of_a_sandbox(&embedded).await?;
+        let once = Figures::default().with("resident_bytes", bytes as f64);
+        let row = Row::new(Place::named("a warm sandbox"), Vec::new(), vec![once]);
+        host.runs.say(&row.to_string())?;
+        record.rows.push(row);
     }
     let stage = Stage::open(&embedded).await?;
     calls::measure(&mut meter, &stage).await?;
@@ -115,12 +107,51 @@ async fn measure(host: &Host) -> Result<(), Failure> {
         };
         capabilities::measure(&mut meter, &Stage::open(&setting).await?, On::Mysql).await?;
     }
-    let report = Report {
-        sandbox_bytes,
-        figures: meter.figures(),
-    };
-    if host.json {
-        print(&serde_json::to_string(&report).map_err(Failure::other)?)?;
+    record.rows.extend(meter.rows());
+    host.runs.tell(record)
+}
+
+impl Host {
+    /// A record of nothing yet.
+    fn record(&self) -> Record {
+        let settings = Figures::default().with("repetition_ms", self.repetition_ms as f64);
+        let named = [(&self.redis, "Redis"), (&self.mysql, "MySQL")];
+        let named = named.into_iter().filter(|(url, _)| url.is_some());
+        let named: String = named.map(|(_, name)| format!(", and {name} for its rows")).collect();
+        Record {
+            server: format!("the parts of the host in this process, on embedded storage{named}"),
+            durability: match self.mysql {
+                None => EMBEDDED.to_owned(),
+                Some(_) => format!("{EMBEDDED}; for MySQL that of its server, see the notes"),
+            },
+            ..self.runs.record("host", settings)
+        }
     }
-    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Host;
+
+    #[derive(clap::Parser)]
+    struct Alone {
+        #[command(flatten)]
+        _host: Host,
+    }
+
+    #[test]
+    fn short_repetitions_are_many() {
+        let command = Alone::command();
+        let default = |id: &str| {
+            command
+                .get_arguments()
+                .find(|arg| arg.get_id() == id)?
+                .get_default_values()
+                .first()
+        };
+        assert_eq!(default("repeat").and_then(|value| value.to_str()), Some("9"));
+        assert_eq!(default("warm_up").and_then(|value| value.to_str()), Some("0"));
+    }
 }

@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use serde::Serialize;
 use tokio::net::lookup_host;
 
 use self::load::Outcome;
-use super::process::{Folder, Process, Server};
-use crate::cli::{Failure, print};
+use super::figures::Figures;
+use super::process::{Folder, Process, Server, Spent};
+use super::record::{Place, Record, Row};
+use super::terms::Runs;
+use crate::cli::Failure;
 
 /// Calls over HTTP on kept connections.
 ///
@@ -29,9 +31,6 @@ pub(super) struct Http {
     /// The length of a run, in seconds.
     #[arg(long, value_name = "S", default_value_t = 3)]
     seconds: u64,
-    /// Runs that count, after one that does not.
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    repeat: usize,
     /// A Redis for the cache; the cache of the process when absent.
     #[arg(long, value_name = "URL")]
     redis: Option<String>,
@@ -41,35 +40,11 @@ pub(super) struct Http {
     /// Measures only what has this in its name.
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
-    /// Prints the report as JSON.
-    #[arg(long)]
-    json: bool,
-}
-
-/// The report; its fields are the JSON of `--json`.
-#[derive(Debug, Serialize)]
-struct Report {
-    figures: Vec<Figure>,
-}
-
-/// What one kind of call gave at so many connections.
-#[derive(Debug, Serialize)]
-struct Figure {
-    call: &'static str,
-    connections: u32,
-    median: Figures,
-    runs: Vec<Figures>,
-}
-
-/// What one run gave. Of a median, each figure is its own.
-#[derive(Debug, Clone, Default, Serialize)]
-struct Figures {
-    requests_per_s: f64,
-    p50_us: f64,
-    p99_us: f64,
-    /// Time on processors.
-    server_us_per_request: f64,
-    load_us_per_request: f64,
+    /// One more process whose time on processors is told, such as mariadb=4711.
+    #[arg(long, value_name = "NAME=PID")]
+    cpu_of: Vec<Process>,
+    #[command(flatten)]
+    runs: Runs,
 }
 
 /// A kind of request.
@@ -120,64 +95,80 @@ pub(super) async fn run(http: Http) -> Result<(), Failure> {
         .map_err(Failure::other)?
         .next();
     let address = endpoint.ok_or_else(|| Failure::other("the server has no address"))?;
-    tokio::task::block_in_place(|| {
-        once(address, "/v1/probe/prepare")?;
-        let figures = http.figures(&server, address);
-        once(address, "/v1/probe/clear")?;
-        let report = Report { figures: figures? };
-        match http.json {
-            true => print(&serde_json::to_string(&report).map_err(Failure::other)?),
-            false => Ok(()),
-        }
+    let own = [server.process(), Process::own()];
+    let processes: Vec<_> = own.into_iter().chain(http.cpu_of.iter().cloned()).collect();
+    once(address, "/v1/probe/prepare")?;
+    let rows = http.rows(&processes, address).await;
+    once(address, "/v1/probe/clear")?;
+    http.runs.tell(Record {
+        rows: rows?,
+        ..http.record()
     })
 }
 
 /// Makes a call without arguments.
 fn once(address: SocketAddr, path: &str) -> Result<(), Failure> {
     // A run ends after the first answer that comes when its time has passed.
-    let call = load::run(address, vec![request(path, Some("{}"))], Duration::from_nanos(1));
-    call.map(|_| ())
+    offer(address, vec![request(path, Some("{}"))], Duration::from_nanos(1)).map(|_| ())
+}
+
+fn offer(address: SocketAddr, requests: Vec<Vec<u8>>, lasts: Duration) -> Result<Outcome, Failure> {
+    tokio::task::block_in_place(|| load::run(address, requests, lasts))
 }
 
 impl Http {
-    fn figures(&self, server: &Server, address: SocketAddr) -> Result<Vec<Figure>, Failure> {
-        let named = |kind: &&Kind| self.only.as_ref().is_none_or(|only| kind.name.contains(only.as_str()));
-        let mut figures = Vec::new();
-        for kind in KINDS.iter().filter(named) {
-            for connections in self.connections.iter().copied() {
-                let mut runs = Vec::new();
-                for number in 0..=self.repeat {
-                    let figures = self.once(kind, connections, server, address)?;
-                    runs.extend((number > 0).then_some(figures));
-                }
-                let figure = Figure {
-                    call: kind.name,
-                    connections,
-                    median: Figures::median(&runs),
-                    runs,
-                };
-                if !self.json {
-                    print(&figure.line())?;
-                }
-                figures.push(figure);
-            }
+    /// A record of nothing yet.
+    fn record(&self) -> Record {
+        let cache = if self.redis.is_some() {
+            "in Redis"
+        } else {
+            "in the process"
+        };
+        let store = if self.mysql.is_some() { "in MySQL" } else { "embedded" };
+        Record {
+            server: format!("mpim up with the probe alone, its cache {cache}, its store {store}"),
+            durability: "only what is cached is written".to_owned(),
+            ..self
+                .runs
+                .record("http", Figures::default().with("seconds", self.seconds as f64))
         }
-        Ok(figures)
     }
 
-    fn once(&self, kind: &Kind, connections: u32, server: &Server, address: SocketAddr) -> Result<Figures, Failure> {
+    async fn rows(&self, processes: &[Process], address: SocketAddr) -> Result<Vec<Row>, Failure> {
+        let named = |kind: &&Kind| self.only.as_ref().is_none_or(|only| kind.name.contains(only.as_str()));
+        let mut rows = Vec::new();
+        for kind in KINDS.iter().filter(named) {
+            for connections in self.connections.iter().copied() {
+                let name = match connections {
+                    1 => format!("{}, 1 connection", kind.name),
+                    more => format!("{}, {more} connections", kind.name),
+                };
+                let place = Place::named(name).with("connections", f64::from(connections));
+                let once = async |_: &str| self.once(kind, connections, processes, address);
+                rows.push(self.runs.row(place, once).await?);
+            }
+        }
+        Ok(rows)
+    }
+
+    fn once(
+        &self,
+        kind: &Kind,
+        connections: u32,
+        processes: &[Process],
+        address: SocketAddr,
+    ) -> Result<Figures, Failure> {
         let requests = (0..connections).map(|number| request(kind.path, kind.body.map(|body| body(number)).as_deref()));
         let requests: Vec<_> = requests.collect();
-        let (server, load) = (server.process(), Process::own());
-        let before = (server.cpu(), load.cpu());
-        let outcome = load::run(address, requests, Duration::from_secs(self.seconds))?;
-        let each = |before: Option<Duration>, after: Option<Duration>| -> Result<f64, Failure> {
-            let spent = after.zip(before).and_then(|(after, before)| after.checked_sub(before));
-            let spent = spent.ok_or_else(|| Failure::other("this system does not tell the time on processors"))?;
-            Ok(round(spent.as_secs_f64() * 1e6 / outcome.answered.max(1) as f64))
-        };
-        let (server_us, load_us) = (each(before.0, server.cpu())?, each(before.1, load.cpu())?);
-        Ok(Figures::of(&outcome, server_us, load_us))
+        let spent = Spent::by(processes);
+        let outcome = offer(address, requests, Duration::from_secs(self.seconds))?;
+        let answered = outcome.answered as f64;
+        let mut figures = Figures::default().with("requests_per_s", answered / outcome.took.as_secs_f64().max(1e-9));
+        for (name, thousandths) in [("p50_us", 500), ("p99_us", 990)] {
+            figures.set(name, outcome.latencies.quantile_us(thousandths) as f64);
+        }
+        spent.each(&mut figures, answered);
+        Ok(figures)
     }
 }
 
@@ -191,58 +182,6 @@ fn request(path: &str, body: Option<&str>) -> Vec<u8> {
         ),
     };
     text.into_bytes()
-}
-
-impl Figure {
-    /// For people.
-    fn line(&self) -> String {
-        let Self { call, connections, .. } = self;
-        let of = |figure: fn(&Figures) -> f64| {
-            let each = || self.runs.iter().map(figure);
-            let (least, most) = (each().fold(f64::MAX, f64::min), each().fold(0.0, f64::max));
-            format!("{} ({least} to {most})", figure(&self.median))
-        };
-        format!(
-            "{call:<28} {connections:>3} connections: {} /s, p50 {} µs, p99 {} µs, server {} µs, load {} µs of CPU a request",
-            of(|run| run.requests_per_s),
-            of(|run| run.p50_us),
-            of(|run| run.p99_us),
-            of(|run| run.server_us_per_request),
-            of(|run| run.load_us_per_request),
-        )
-    }
-}
-
-impl Figures {
-    fn of(outcome: &Outcome, server_us: f64, load_us: f64) -> Self {
-        Self {
-            requests_per_s: (outcome.answered as f64 / outcome.took.as_secs_f64()).round(),
-            p50_us: outcome.latencies.quantile_us(500) as f64,
-            p99_us: outcome.latencies.quantile_us(990) as f64,
-            server_us_per_request: server_us,
-            load_us_per_request: load_us,
-        }
-    }
-
-    /// Each figure in the middle of those of the runs.
-    fn median(runs: &[Self]) -> Self {
-        let of = |figure: fn(&Self) -> f64| {
-            let mut values: Vec<f64> = runs.iter().map(figure).collect();
-            values.sort_by(f64::total_cmp);
-            values.get(values.len() / 2).copied().unwrap_or_default()
-        };
-        Self {
-            requests_per_s: of(|run| run.requests_per_s),
-            p50_us: of(|run| run.p50_us),
-            p99_us: of(|run| run.p99_us),
-            server_us_per_request: of(|run| run.server_us_per_request),
-            load_us_per_request: of(|run| run.load_us_per_request),
-        }
-    }
-}
-
-fn round(value: f64) -> f64 {
-    (value * 10.0).round() / 10.0
 }
 
 /// The manifest of an application whose only function is the probe, gone with its owner.
