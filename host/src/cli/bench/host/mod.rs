@@ -120,9 +120,9 @@ impl Host {
         let named: String = named.map(|(_, name)| format!(", and {name} for its rows")).collect();
         Record {
             server: format!("the parts of the host in this process, on embedded storage{named}"),
-            durability: match self.mysql {
-                None => EMBEDDED.to_owned(),
-                Some(_) => format!("{EMBEDDED}; for MySQL that of its server, see the notes"),
+            durability: match named.is_empty() {
+                true => EMBEDDED.to_owned(),
+                false => format!("{EMBEDDED}; on servers that are named, their own, see the notes"),
             },
             ..self.runs.record("host", settings)
         }

@@ -119,18 +119,13 @@ fn offer(address: SocketAddr, requests: Vec<Vec<u8>>, lasts: Duration) -> Result
 impl Http {
     /// A record of nothing yet.
     fn record(&self) -> Record {
-        let cache = if self.redis.is_some() {
-            "in Redis"
-        } else {
-            "in the process"
-        };
-        let store = if self.mysql.is_some() { "in MySQL" } else { "embedded" };
+        let settings = Figures::default().with("seconds", self.seconds as f64);
+        let cache = self.redis.as_ref().map_or("in the process", |_| "in Redis");
+        let store = self.mysql.as_ref().map_or("embedded", |_| "in MySQL");
         Record {
             server: format!("mpim up with the probe alone, its cache {cache}, its store {store}"),
             durability: "only what is cached is written".to_owned(),
-            ..self
-                .runs
-                .record("http", Figures::default().with("seconds", self.seconds as f64))
+            ..self.runs.record("http", settings)
         }
     }
 
