@@ -1,5 +1,10 @@
 //! Messages that are sent together: each is kept and answered as if it were alone.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test may panic"
+)]
 
 mod world;
 

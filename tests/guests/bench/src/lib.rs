@@ -37,7 +37,7 @@ impl Guest for Component {
     }
 
     fn draw(times: u32) -> u64 {
-        (0..times).map(|_| ids::next()).last().unwrap_or_default()
+        (0..times).fold(0, |_, _| ids::next())
     }
 
     async fn echo(given: Profile) -> Profile {
