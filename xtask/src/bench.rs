@@ -46,7 +46,12 @@ pub(crate) fn run(workspace: &Workspace, names: &[String]) -> Result<(), Failure
         written.push(file);
         Ok(())
     };
-    let owned = |arguments: &[&str]| arguments.iter().map(|argument| (*argument).to_owned()).collect::<Vec<_>>();
+    let owned = |arguments: &[&str]| {
+        arguments
+            .iter()
+            .map(|argument| (*argument).to_owned())
+            .collect::<Vec<_>>()
+    };
     for (name, arguments) in EMBEDDED.iter().filter(|(name, _)| wanted(name)) {
         bench(name, &owned(arguments))?;
     }
@@ -77,7 +82,11 @@ pub(crate) fn run(workspace: &Workspace, names: &[String]) -> Result<(), Failure
 /// Runs a program, whose output goes into a file.
 fn tell(program: &mut Command, file: &Path) -> Result<(), Failure> {
     let out = File::create(file).map_err(|error| Failure::of(file, &error))?;
-    let status = program.env("MPIM_LOG", "warn").stdin(Stdio::null()).stdout(out).status();
+    let status = program
+        .env("MPIM_LOG", "warn")
+        .stdin(Stdio::null())
+        .stdout(out)
+        .status();
     match status {
         Ok(status) if status.success() => Ok(()),
         other => Err(Failure(format!("{program:?} failed: {other:?}"))),

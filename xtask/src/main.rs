@@ -134,7 +134,10 @@ fn run_benches(names: &[String]) -> Result<(), Failure> {
     packages::ensure_servers()?;
     let workspace = build()?;
     components::build_fixtures(&workspace)?;
-    cargo::run(&workspace, &["build", "--release", "--workspace", "--bin", "bench-native"])?;
+    cargo::run(
+        &workspace,
+        &["build", "--release", "--workspace", "--bin", "bench-native"],
+    )?;
     bench::run(&workspace, names)
 }
 
