@@ -97,10 +97,9 @@ async fn one_by_one(meter: &mut Meter, name: &str, repeat: &Callee, work: &str) 
 }
 
 async fn at_once(meter: &mut Meter, name: &str, repeat: &Callee, work: &str) -> Result<(), Failure> {
-    let asks = async |operations: u32| {
+    let asks = async |times| {
         let mut running = JoinSet::new();
-        for place in 0..AT_ONCE {
-            let times = operations / AT_ONCE + u32::from(place < operations % AT_ONCE);
+        for _ in 0..AT_ONCE {
             let (callee, arguments) = (repeat.clone(), arguments(work, times));
             running.spawn(async move { callee.call(arguments).await });
         }
@@ -109,7 +108,7 @@ async fn at_once(meter: &mut Meter, name: &str, repeat: &Callee, work: &str) -> 
         }
         Ok(())
     };
-    meter.measure(name, asks).await
+    meter.measure_rounds(name, AT_ONCE, asks).await
 }
 
 /// What stands behind some capabilities, without a component before it.

@@ -34,18 +34,32 @@ impl Meter {
     }
 
     /// Measures work that does an operation so many times as it is told.
-    pub(super) async fn measure<W>(&mut self, name: &str, mut work: impl FnMut(u32) -> W) -> Result<(), Failure>
+    pub(super) async fn measure<W>(&mut self, name: &str, work: impl FnMut(u32) -> W) -> Result<(), Failure>
+    where
+        W: Future<Output = Result<(), Failure>>,
+    {
+        self.measure_rounds(name, 1, work).await
+    }
+
+    /// The same for work that does so many rounds as it is told, each of some operations.
+    pub(super) async fn measure_rounds<W>(
+        &mut self,
+        name: &str,
+        of_a_round: u32,
+        mut work: impl FnMut(u32) -> W,
+    ) -> Result<(), Failure>
     where
         W: Future<Output = Result<(), Failure>>,
     {
         if self.only.as_ref().is_some_and(|only| !name.contains(only.as_str())) {
             return Ok(());
         }
-        let operations = self.fill(&mut work).await?;
+        let rounds = self.fill(&mut work).await?;
+        let operations = rounds.saturating_mul(of_a_round);
         let mut runs = Vec::new();
         for _ in 0..self.runs.count() {
             let (spent, begun) = (process_cpu(), Instant::now());
-            work(operations).await?;
+            work(rounds).await?;
             let (wall, cpu) = (begun.elapsed(), process_cpu().saturating_sub(spent));
             let each = |time: Duration| time.as_secs_f64() * 1e9 / f64::from(operations);
             runs.push(Figures::default().with("cpu_ns", each(cpu)).with("wall_ns", each(wall)));
@@ -69,18 +83,18 @@ impl Meter {
         self.rows
     }
 
-    /// How many operations fill a repetition. Warms up what is measured.
+    /// How many rounds fill a repetition. Warms up what is measured.
     async fn fill<W>(&self, work: &mut impl FnMut(u32) -> W) -> Result<u32, Failure>
     where
         W: Future<Output = Result<(), Failure>>,
     {
-        let mut operations: u32 = 1;
+        let mut rounds: u32 = 1;
         loop {
             let begun = Instant::now();
-            work(operations).await?;
+            work(rounds).await?;
             let took = begun.elapsed();
-            if took >= CALIBRATION || operations >= u32::MAX / 4 {
-                let fit = f64::from(operations) * self.repetition.as_secs_f64() / took.as_secs_f64();
+            if took >= CALIBRATION || rounds >= u32::MAX / 4 {
+                let fit = f64::from(rounds) * self.repetition.as_secs_f64() / took.as_secs_f64();
                 #[expect(
                     clippy::cast_possible_truncation,
                     clippy::cast_sign_loss,
@@ -88,7 +102,7 @@ impl Meter {
                 )]
                 return Ok(fit.clamp(1.0, f64::from(u32::MAX)) as u32);
             }
-            operations *= 2;
+            rounds *= 2;
         }
     }
 }
