@@ -63,6 +63,8 @@ pub fn begin(store: &mut Store<State>, context: Context) -> Nested {
     let state = store.data_mut();
     state.guest.deadline = context.deadline;
     state.context = context;
+    // What a former call began and gave up must not run in this one.
+    state.nested = Nested::default();
     state.nested.clone()
 }
 

@@ -159,8 +159,8 @@ impl Socket {
                 }
                 Event::Ready => self.write_waiting(Vec::new()).await,
                 Event::Heard(heard) => {
-                    self.heard(heard);
-                    self.hear_more();
+                    let bytes = self.heard(heard);
+                    self.hear_more(bytes);
                     Ok(())
                 }
                 Event::Tick => {
@@ -189,8 +189,8 @@ impl Socket {
         }
     }
 
-    /// Takes a frame of the client.
-    fn heard(&mut self, heard: Option<Result<Message, axum::Error>>) {
+    /// Takes a frame of the client; gives how many bytes of text it has.
+    fn heard(&mut self, heard: Option<Result<Message, axum::Error>>) -> usize {
         self.heard = Instant::now();
         self.pinged = false;
         match heard {
@@ -202,19 +202,25 @@ impl Socket {
                 self.gateway.metrics.frames_in.increment(1);
                 self.waiting
                     .push_back(Incoming::read(&text, self.gateway.settings.batch_max));
+                return text.len();
             }
         }
+        0
     }
 
-    /// Takes what else is there already, as long as it may be served together with the first.
-    fn hear_more(&mut self) {
-        let most = self.gateway.settings.together_max;
-        while self.ended.is_none() && self.waiting.len() < most {
+    /// Takes what else is there already, as long as it may be served together with the first, and all of it has no more
+    /// bytes than one frame may have.
+    fn hear_more(&mut self, mut bytes: usize) {
+        let (most, most_bytes) = (
+            self.gateway.settings.together_max,
+            self.gateway.settings.frame_max_bytes,
+        );
+        while self.ended.is_none() && self.waiting.len() < most && bytes < most_bytes {
             if self.waiting.back().is_none_or(|last| self.pairable(last).is_none()) {
                 return;
             }
             match self.socket.recv().now_or_never() {
-                Some(heard) => self.heard(heard),
+                Some(heard) => bytes += self.heard(heard),
                 None => return,
             }
         }
