@@ -312,6 +312,7 @@ pub async fn node(data: &Path, identity: &str, settings: &Settings) -> anyhow::R
         metadata: storage.metadata,
         metadata_calls: Breaker::new(settings.breaker.clone()),
         queue: storage.queue,
+        near: storage.near,
         queue_calls: Breaker::new(settings.breaker.clone()),
         peers: Peers::new(&name),
         name: name.into(),

@@ -18,6 +18,8 @@ pub struct Storage {
     pub metadata: Metadata,
     /// The queues.
     pub queue: Queue,
+    /// The queue of this node alone for its own connections; none where all queues are in this process.
+    pub near: Option<Queue>,
 }
 
 impl Storage {
@@ -39,6 +41,11 @@ impl Storage {
                 Some(queue) => Queue::Redis(Box::new(redis::Queue::new(queue, node)?)),
                 None => Queue::Memory(memory::Queue::new(&settings.queue)),
             },
+            near: settings
+                .redis
+                .queue
+                .is_some()
+                .then(|| Queue::Memory(memory::Queue::new(&settings.queue))),
         })
     }
 

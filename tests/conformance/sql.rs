@@ -19,6 +19,9 @@ macro_rules! on_every_twin {
 on_every_twin!(
     a_write_is_seen_by_the_next_read,
     steps_of_a_batch_see_what_the_former_did,
+    a_step_takes_what_a_former_read,
+    what_cannot_be_taken_is_refused_and_nothing_kept,
+    what_a_former_batch_read_is_not_taken,
     a_failing_step_undoes_its_batch,
     an_unmet_step_undoes_its_batch,
     the_first_step_that_fails_is_the_one_that_is_told,

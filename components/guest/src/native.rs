@@ -30,6 +30,20 @@ thread_local! {
     static HOST: RefCell<Option<Rc<dyn Host>>> = const { RefCell::new(None) };
 }
 
+/// The parameters of a step, with what it takes from the outcomes of the steps before it.
+///
+/// # Panics
+/// Where it takes what is not there.
+pub fn params(step: &Step, outcomes: &[Outcome]) -> Vec<Value> {
+    let mut params = step.params.clone();
+    for taken in &step.taken {
+        let from = &outcomes[taken.step as usize].rows;
+        assert_eq!(from.len(), 1, "{taken:?} of {from:?}");
+        params[taken.param as usize] = from[0][taken.column as usize].clone();
+    }
+    params
+}
+
 /// Makes all later calls on this thread go to this host.
 pub fn give(host: Rc<dyn Host>) {
     HOST.with(|given| given.replace(Some(host)));

@@ -3,7 +3,7 @@
 //! Ids are unsigned in WIT and signed in SQL; both have 63 bits, so that [`Value::from`] and
 //! [`Read`] lose nothing.
 
-pub use crate::bindings::mpim::host::sql::{Error, Outcome, Value};
+pub use crate::bindings::mpim::host::sql::{Error, Outcome, Taken, Value};
 
 use crate::bindings::mpim::host::sql::Step;
 use crate::{Error as ImError, import};
@@ -38,6 +38,37 @@ pub async fn execute(sql: impl Into<String>, params: Vec<Value>) -> Result<u64, 
     import!(async crate::bindings::mpim::host::sql, execute, execute(sql.into(), params))
 }
 
+/// Parameters of a statement of a batch, some of which take their values from what an earlier statement reads.
+#[derive(Debug, Default)]
+pub struct Params {
+    values: Vec<Value>,
+    taken: Vec<Taken>,
+}
+
+impl Params {
+    /// The next parameter takes a column of the only row of an earlier statement; see `mpim:host/sql` for what that must be.
+    #[must_use]
+    pub fn take(mut self, step: usize, column: u32) -> Self {
+        let [param, step] = [self.values.len(), step].map(|place| u32::try_from(place).unwrap_or(u32::MAX));
+        self.taken.push(Taken { param, step, column });
+        self.values.push(Value::Null);
+        self
+    }
+
+    /// The next parameters have these values.
+    #[must_use]
+    pub fn give(mut self, values: Vec<Value>) -> Self {
+        self.values.extend(values);
+        self
+    }
+}
+
+impl From<Vec<Value>> for Params {
+    fn from(values: Vec<Value>) -> Self {
+        Self::default().give(values)
+    }
+}
+
 /// `?, ?, ?`: as many places as there are values, for an `IN (…)`.
 pub fn places(count: usize) -> String {
     vec!["?"; count].join(", ")
@@ -55,22 +86,26 @@ impl Batch {
 
     /// Adds a statement that may reach any number of rows.
     #[must_use]
-    pub fn step(self, sql: impl Into<String>, params: Vec<Value>) -> Self {
+    pub fn step(self, sql: impl Into<String>, params: impl Into<Params>) -> Self {
         self.at_least(0, sql, params)
     }
 
     /// Adds a statement that must reach a row: without one the batch is undone, with
     /// [`Error::Unmet`] and the place of this statement.
     #[must_use]
-    pub fn need(self, sql: impl Into<String>, params: Vec<Value>) -> Self {
+    pub fn need(self, sql: impl Into<String>, params: impl Into<Params>) -> Self {
         self.at_least(1, sql, params)
     }
 
-    fn at_least(mut self, at_least: u32, sql: impl Into<String>, params: Vec<Value>) -> Self {
+    /// Adds a statement that must reach so many rows.
+    #[must_use]
+    pub fn at_least(mut self, at_least: u32, sql: impl Into<String>, params: impl Into<Params>) -> Self {
+        let Params { values, taken } = params.into();
         self.0.push(Step {
             sql: sql.into(),
-            params,
+            params: values,
             at_least,
+            taken,
         });
         self
     }

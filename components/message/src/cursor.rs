@@ -24,6 +24,17 @@ pub fn forward(batch: Batch, user: u64, device: &str, seq: u64, now: u64) -> Bat
         )
 }
 
+/// Adds the one statement that brings a device to a place, unless it is past it, where the place of the device is known;
+/// where it is not, the batch is unmet here, and [`forward`] is called for. What [`forward`] demands of its caller holds.
+#[must_use]
+pub fn move_on(batch: Batch, user: u64, device: &str, seq: u64, now: u64) -> Batch {
+    batch.need(
+        "UPDATE device_cursors SET seq = CASE WHEN seq < ? THEN ? ELSE seq END, updated_at = ? \
+         WHERE user_id = ? AND device = ?",
+        params![seq, seq, now, user, device],
+    )
+}
+
 /// Brings a device to a place in a write of its own.
 pub async fn advance(user: u64, device: &str, seq: u64, now: u64) -> Result<(), guest::Error> {
     for _ in 0..ROUNDS {

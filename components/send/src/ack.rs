@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use guest::sql::{self, Batch, Done, Error as SqlError, Row};
+use guest::sql::{self, Batch, Done, Error as SqlError};
 use guest::{Caller, Error, MessageState, Qos, StateChange, now_ms, params};
 use message::{Code, before, cursor};
 
@@ -11,18 +11,24 @@ use crate::unplaced::rows;
 use crate::{CHUNK, ROUNDS, contended, push, receipt};
 
 /// One batch for everything; then one receipt for each sender whose messages moved.
+///
+/// Most acknowledgements name no exactly-once message and come from a device that has acknowledged before. What only the
+/// others need is left out at first; a batch that falls short of that is run again, whole.
 pub(crate) async fn ack(caller: &Caller, messages: Vec<u64>, up_to: Option<u64>) -> Result<u32, Error> {
     let messages = receipt::distinct(messages)?;
     let up_to = up_to.filter(|place| *place > 0);
     if messages.is_empty() && up_to.is_none() {
         return Ok(0);
     }
+    let mut extent = Extent::Usual;
     for _ in 0..ROUNDS {
         let now = now_ms();
-        match batch(caller, &messages, up_to, now).run().await {
-            Ok(done) => return settle(caller, &done, up_to.is_some(), now).await,
-            // The only statement that needs a row guards the cursor.
-            Err(SqlError::Unmet(_)) => return Err(Error::invalid("the cursor is past the end of the inbox")),
+        match batch(caller, &messages, up_to, extent, now).run().await {
+            Ok(done) => return settle(caller, &done, messages.len(), up_to.is_some(), extent, now).await,
+            Err(SqlError::Unmet(END)) if up_to.is_some() => {
+                return Err(Error::invalid("the cursor is past the end of the inbox"));
+            }
+            Err(SqlError::Unmet(_)) => extent = Extent::Whole,
             // The same device acknowledged the same at the same time: what it wrote is there now.
             Err(SqlError::UniqueViolation(_)) => {}
             Err(error) => return Err(error.into()),
@@ -31,10 +37,29 @@ pub(crate) async fn ack(caller: &Caller, messages: Vec<u64>, up_to: Option<u64>)
     Err(contended())
 }
 
-/// How many statements each chunk of ids takes.
-const STEPS: usize = 4;
+/// Which statements a batch has.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Extent {
+    /// Those of messages that are not exactly-once, for a device whose place is known.
+    Usual,
+    /// All.
+    Whole,
+}
 
-fn batch(caller: &Caller, messages: &[u64], up_to: Option<u64>, now: u64) -> Batch {
+impl Extent {
+    /// How many statements each chunk of ids takes.
+    fn steps(self) -> usize {
+        match self {
+            Self::Usual => 2,
+            Self::Whole => 4,
+        }
+    }
+}
+
+/// The statement that guards the cursor, where there is one.
+const END: u32 = 0;
+
+fn batch(caller: &Caller, messages: &[u64], up_to: Option<u64>, extent: Extent, now: u64) -> Batch {
     let mut batch = Batch::new();
     if let Some(place) = up_to {
         batch = batch.need(
@@ -43,30 +68,49 @@ fn batch(caller: &Caller, messages: &[u64], up_to: Option<u64>, now: u64) -> Bat
         );
     }
     for chunk in messages.chunks(CHUNK) {
-        batch = acknowledge(batch, caller, chunk, now);
+        batch = deliver(batch, caller, chunk, extent, now);
+        if extent == Extent::Whole {
+            batch = record(batch, caller, chunk, now);
+        }
     }
-    match up_to {
-        Some(place) => cursor::forward(batch, caller.user, &caller.device, place, now),
-        None => batch,
+    match (up_to, extent) {
+        (Some(place), Extent::Usual) => cursor::move_on(batch, caller.user, &caller.device, place, now),
+        (Some(place), Extent::Whole) => cursor::forward(batch, caller.user, &caller.device, place, now),
+        (None, _) => batch,
     }
 }
 
-/// Adds the statements for a chunk of ids: who is to be told, the new state of messages of two, which
-/// device has which exactly-once message, and that a group's exactly-once message need not be pushed again.
-fn acknowledge(batch: Batch, caller: &Caller, chunk: &[u64], now: u64) -> Batch {
+/// Adds the statements for a chunk of ids: whose messages they are and where they stand, and the new state of the
+/// caller's.
+fn deliver(batch: Batch, caller: &Caller, chunk: &[u64], extent: Extent, now: u64) -> Batch {
     let places = sql::places(chunk.len());
-    let mine = format!(
-        "id IN ({places}) AND recipient_id = ? AND {}",
-        before(MessageState::Delivered)
-    );
-    let key = || {
-        let mut key = values(chunk);
-        key.extend(params![caller.user]);
-        key
+    let sent = "SELECT m.id, m.sender_id, m.conversation_id, m.recipient_id, m.state FROM messages m WHERE m.id IN";
+    let batch = match extent {
+        Extent::Usual => {
+            let mut usual = values(chunk);
+            usual.extend(params![Qos::ExactlyOnce.code()]);
+            let sent = format!("{sent} ({places}) AND m.qos < ? ORDER BY m.id");
+            batch.at_least(u32::try_from(chunk.len()).unwrap_or(u32::MAX), sent, usual)
+        }
+        Extent::Whole => batch.step(format!("{sent} ({places}) ORDER BY m.id"), values(chunk)),
     };
     let mut moved = params![MessageState::Delivered.code(), now, now];
-    moved.extend(key());
+    moved.extend(values(chunk));
+    moved.extend(params![caller.user]);
+    batch.step(
+        format!(
+            "UPDATE messages SET state = ?, delivered_at = ?, sent_at = COALESCE(sent_at, ?), retry_at = NULL \
+             WHERE id IN ({places}) AND recipient_id = ? AND {}",
+            before(MessageState::Delivered)
+        ),
+        moved,
+    )
+}
 
+/// Adds the statements that record which device has which exactly-once message of a chunk, and that a group's
+/// exactly-once message need not be pushed again.
+fn record(batch: Batch, caller: &Caller, chunk: &[u64], now: u64) -> Batch {
+    let places = sql::places(chunk.len());
     let device = caller.device.as_str();
     let mut delivery = params![caller.user, device, now];
     delivery.extend(values(chunk));
@@ -79,17 +123,6 @@ fn acknowledge(batch: Batch, caller: &Caller, chunk: &[u64], now: u64) -> Batch 
     settled.extend(params![Qos::ExactlyOnce.code(), caller.user, device]);
 
     batch
-        .step(
-            format!("SELECT id, sender_id, conversation_id FROM messages WHERE {mine} ORDER BY id"),
-            key(),
-        )
-        .step(
-            format!(
-                "UPDATE messages SET state = ?, delivered_at = ?, sent_at = COALESCE(sent_at, ?), retry_at = NULL \
-                 WHERE {mine}"
-            ),
-            moved,
-        )
         .step(
             format!(
                 "INSERT INTO deliveries (message_id, user_id, device, delivered_at) \
@@ -117,14 +150,24 @@ fn acknowledge(batch: Batch, caller: &Caller, chunk: &[u64], now: u64) -> Batch 
 
 /// Tells the senders, and counts. The count is that of the updates, which is exact: two devices that
 /// acknowledge at once may both have read a message as theirs to report.
-async fn settle(caller: &Caller, done: &[Done], guarded: bool, now: u64) -> Result<u32, Error> {
+async fn settle(
+    caller: &Caller,
+    done: &[Done],
+    messages: usize,
+    guarded: bool,
+    extent: Extent,
+    now: u64,
+) -> Result<u32, Error> {
     let first = usize::from(guarded);
     let mut told: BTreeMap<(u64, u64), Vec<u64>> = BTreeMap::new();
     let mut delivered: u64 = 0;
-    for step in (first..).step_by(STEPS).take_while(|step| step + STEPS <= done.len()) {
+    for chunk in 0..messages.div_ceil(CHUNK) {
+        let step = first + chunk * extent.steps();
         for row in rows(done, step) {
-            let (message, conversation) = moved(row)?;
-            told.entry(conversation).or_default().push(message);
+            if row.at::<Option<u64>>(3)? == Some(caller.user) && row.at::<u8>(4)? < MessageState::Delivered.code() {
+                let whose = (row.at(1)?, row.at(2)?);
+                told.entry(whose).or_default().push(row.at(0)?);
+            }
         }
         delivered += done.get(step + 1).map_or(0, |update| update.affected);
     }
@@ -139,9 +182,4 @@ async fn settle(caller: &Caller, done: &[Done], guarded: bool, now: u64) -> Resu
         push::receipt(sender, change).await;
     }
     Ok(u32::try_from(delivered).unwrap_or(u32::MAX))
-}
-
-/// A message, and its sender and conversation.
-fn moved(row: &Row) -> Result<(u64, (u64, u64)), Error> {
-    Ok((row.at(0)?, (row.at(1)?, row.at(2)?)))
 }

@@ -106,9 +106,13 @@ async fn keep(caller: &Caller, to: u64, drafts: &[Draft], reach: &Reach) -> Resu
         let into_inbox = drafts.iter().all(|draft| draft.qos != Qos::AtMostOnce);
         match batch(&messages, caller.user, to, into_inbox).run().await {
             Ok(done) => {
-                let last = row(&done, done.len().saturating_sub(1))?;
-                let (conversation, seq): (u64, u64) = (last.at(0)?, last.at(1)?);
-                let place = if into_inbox { Some(last.at::<u64>(2)?) } else { None };
+                let found = row(&done, FOUND)?;
+                let (conversation, seq): (u64, u64) = (found.at(0)?, found.at(1)?);
+                let place = if into_inbox {
+                    Some(row(&done, HEAD)?.at::<u64>(0)?)
+                } else {
+                    None
+                };
                 let behind = (0..u64::try_from(messages.len()).unwrap_or(0)).rev();
                 let placed = messages.iter().zip(behind);
                 let placed = placed.map(|(message, behind)| Placed {
@@ -138,7 +142,10 @@ async fn keep(caller: &Caller, to: u64, drafts: &[Draft], reach: &Reach) -> Resu
 /// The statements of [`batch`] that may be unmet.
 const RECEIVER: u32 = 0;
 const CONVERSATION: u32 = 1;
-const INBOX: u32 = 3;
+const INBOX: u32 = 4;
+/// Those that read where the last message is: in the conversation, in the inbox.
+const FOUND: usize = 2;
+const HEAD: usize = 5;
 
 /// The whole write. The row of the conversation is locked first and the head of the inbox second, by
 /// everyone, so that places are given in the order of commits and two writers never wait for each other.
@@ -148,27 +155,24 @@ fn batch(messages: &[Unplaced<'_>], sender: u64, to: u64, into_inbox: bool) -> B
     let now = messages.last().map_or(0, |message| message.created_at);
     let batch = Batch::new()
         .need(
-            "SELECT u.id FROM users u WHERE u.id = ? \
-             AND NOT EXISTS (SELECT 1 FROM blocks b WHERE b.owner_id = u.id AND b.peer_id = ?)",
-            params![to, sender],
+            "SELECT u.id FROM users u LEFT JOIN blocks b ON b.owner_id = u.id AND b.peer_id = ? \
+             WHERE u.id = ? AND b.peer_id IS NULL",
+            params![sender, to],
         )
         .need(
             "UPDATE conversations SET last_seq = last_seq + ?, last_at = ? WHERE user_low = ? AND user_high = ?",
             params![count, now, low, high],
-        );
-    let batch = unplaced::insert(batch, messages, Conversation::OfTwo(low, high));
-    if !into_inbox {
-        return batch.step(
+        )
+        .need(
             "SELECT c.id, c.last_seq FROM conversations c WHERE c.user_low = ? AND c.user_high = ?",
             params![low, high],
         );
+    let batch = unplaced::insert(batch, messages, Conversation::Found(FOUND));
+    if !into_inbox {
+        return batch;
     }
     let ids: Vec<u64> = messages.iter().map(|message| message.id).collect();
-    inbox::append_to(batch, to, Kind::Message, &ids).step(
-        "SELECT c.id, c.last_seq, h.last_seq FROM conversations c JOIN inbox_heads h ON h.user_id = ? \
-         WHERE c.user_low = ? AND c.user_high = ?",
-        params![to, low, high],
-    )
+    inbox::append_to(batch, to, Kind::Message, &ids, HEAD)
 }
 
 /// Why the receiver cannot be sent to. A repeat of what was kept before is no new message: it has its

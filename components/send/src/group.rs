@@ -134,10 +134,10 @@ fn into_inboxes(message: &Unplaced<'_>, sender: u64, group: u64, members: &[u64]
     let others: Vec<u64> = members.iter().copied().filter(|member| *member != sender).collect();
     let batch = only_members(raise(message, group), group, members);
     if others.is_empty() {
-        return unplaced::insert(batch, std::slice::from_ref(message), Conversation::Known(group));
+        return unplaced::insert(batch, std::slice::from_ref(message), Conversation::Known(group, PLACE));
     }
     let batch = inbox::guard(batch, &others);
-    let batch = unplaced::insert(batch, std::slice::from_ref(message), Conversation::Known(group));
+    let batch = unplaced::insert(batch, std::slice::from_ref(message), Conversation::Known(group, PLACE));
     inbox::select_places(inbox::append(batch, &others, Kind::Message, message.id), &others)
 }
 
@@ -149,7 +149,7 @@ fn one_row(message: &Unplaced<'_>, sender: u64, group: u64, least: u32) -> Batch
          WHERE m.conversation_id = ? AND m.user_id = ? AND g.member_count >= ?",
         params![group, sender, least],
     );
-    unplaced::insert(batch, std::slice::from_ref(message), Conversation::Known(group))
+    unplaced::insert(batch, std::slice::from_ref(message), Conversation::Known(group, PLACE))
 }
 
 /// The first statement of every write. Whoever joins reads the last place of the conversation: with its

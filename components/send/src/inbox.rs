@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use guest::sql::{self, Batch, Row, Value};
+use guest::sql::{self, Batch, Params, Row, Value};
 use guest::{Error, params};
 
 /// What an entry says of its message.
@@ -83,25 +83,33 @@ pub(crate) fn append(batch: Batch, users: &[u64], kind: Kind, message: u64) -> B
         )
 }
 
-/// As [`append`], of messages for one user, in their order. The place is a subquery and not what is selected: for one
-/// row SQLite then needs no copy of what it changes.
+/// As [`append`], of messages for one user, in their order; `head` is where in the batch the second of the three
+/// statements comes, which reads the last place.
 #[must_use]
-pub(crate) fn append_to(batch: Batch, user: u64, kind: Kind, messages: &[u64]) -> Batch {
-    let row = "(?, (SELECT h.last_seq FROM inbox_heads h WHERE h.user_id = ?) - ?, ?, ?)";
+pub(crate) fn append_to(batch: Batch, user: u64, kind: Kind, messages: &[u64], head: usize) -> Batch {
     let behind = (0..u64::try_from(messages.len()).unwrap_or(0)).rev();
-    let entries = messages.iter().zip(behind);
-    let entries = entries.flat_map(|(message, behind)| params![user, user, behind, kind.code(), *message]);
+    let entries = messages
+        .iter()
+        .zip(behind)
+        .fold(Params::default(), |entries, (message, behind)| {
+            let entry = entries.give(params![user]).take(head, 0);
+            entry.give(params![behind, kind.code(), *message])
+        });
     batch
         .need(
             "UPDATE inbox_heads SET last_seq = last_seq + ? WHERE user_id = ?",
             vec![count(messages), Value::from(user)],
         )
+        .need(
+            "SELECT h.last_seq FROM inbox_heads h WHERE h.user_id = ?",
+            params![user],
+        )
         .step(
             format!(
                 "INSERT INTO inbox (user_id, seq, kind, message_id) VALUES {}",
-                vec![row; messages.len()].join(", ")
+                vec!["(?, ? - ?, ?, ?)"; messages.len()].join(", ")
             ),
-            entries.collect(),
+            entries,
         )
 }
 

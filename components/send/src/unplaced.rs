@@ -1,7 +1,7 @@
 //! A message that has everything but its place: the statement that inserts it, and the message that
 //! it becomes once the store has given the place.
 
-use guest::sql::{Batch, Done, Row, Value};
+use guest::sql::{Batch, Done, Params, Row};
 use guest::{Error, Message, MessageState, Qos, config, ids, now_ms, params};
 use message::Code;
 
@@ -61,55 +61,40 @@ impl<'a> Unplaced<'a> {
     }
 }
 
-/// How the row of the conversation is found.
+/// Where in its batch the conversation of a message is read, in a statement of its own.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Conversation {
-    /// Of two users, the one with the lower id first.
-    OfTwo(u64, u64),
-    /// By its id.
-    Known(u64),
+    /// Its id, and its last place.
+    Found(usize),
+    /// The id is known; its last place.
+    Known(u64, usize),
 }
 
 impl Conversation {
-    /// What selects the row as `c`.
-    fn condition(self) -> &'static str {
+    /// The parameters for the id and the last place.
+    fn take(self, params: Params) -> Params {
         match self {
-            Self::OfTwo(..) => "c.user_low = ? AND c.user_high = ?",
-            Self::Known(_) => "c.id = ?",
-        }
-    }
-
-    fn key(self) -> Vec<Value> {
-        match self {
-            Self::OfTwo(low, high) => params![low, high],
-            Self::Known(id) => params![id],
+            Self::Found(step) => params.take(step, 0).take(step, 1),
+            Self::Known(id, step) => params.give(params![id]).take(step, 0),
         }
     }
 }
 
 /// Adds the statement that inserts messages at the last places of their conversation, in their order; a former
-/// statement of the batch has raised the last place by as many. The place is a subquery and not what is selected: for
-/// one row SQLite then needs no copy of what it changes.
+/// statement of the batch has raised the last place by as many.
 #[must_use]
 pub(crate) fn insert(batch: Batch, messages: &[Unplaced<'_>], conversation: Conversation) -> Batch {
-    let condition = conversation.condition();
-    let row = format!(
-        "(?, (SELECT c.id FROM conversations c WHERE {condition}), \
-         (SELECT c.last_seq FROM conversations c WHERE {condition}) - ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)"
-    );
+    let row = "(?, ?, ? - ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)";
     let sql = format!(
         "INSERT INTO messages (id, conversation_id, seq, sender_id, recipient_id, client_id, content, content_type, \
          content_hash, priority, qos, state, retry_at, retry_count, created_at) VALUES {}",
-        vec![row.as_str(); messages.len()].join(", ")
+        vec![row; messages.len()].join(", ")
     );
-    let mut values = Vec::with_capacity(messages.len() * 17);
+    let mut values = Params::default();
     for (index, message) in messages.iter().enumerate() {
         let draft = message.draft;
         let behind = u64::try_from(messages.len() - 1 - index).unwrap_or(0);
-        values.push(Value::from(message.id));
-        values.extend(conversation.key());
-        values.extend(conversation.key());
-        values.extend(params![
+        values = conversation.take(values.give(params![message.id])).give(params![
             behind,
             message.sender,
             draft.target.user(),

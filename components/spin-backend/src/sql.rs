@@ -1,12 +1,13 @@
 //! The relational store. A transaction is one connection without autocommit for as long as it lasts; what the server
 //! undid for the sake of another is done again.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use dialect::failure::{Failure, GONE};
 use dialect::gate::{self, Kind};
 use dialect::limits::{RETRIES, STATEMENT_BYTES_MAX, STEPS_MAX};
-use dialect::sql::{Error, Outcome, Row, Step, Value};
+use dialect::sql::{Error, Outcome, Row, Step, Taken, Value, Widths};
 
 use crate::Backend;
 use crate::bindings::exports::mpim::host::sql as wit;
@@ -36,6 +37,7 @@ impl wit::Guest for Backend {
             sql,
             params: values(params),
             at_least: 0,
+            taken: Vec::new(),
         };
         let outcomes = batch(vec![step]).await?;
         Ok(outcomes.first().map_or(0, |outcome| outcome.affected))
@@ -46,6 +48,7 @@ impl wit::Guest for Backend {
             sql: step.sql,
             params: values(step.params),
             at_least: step.at_least,
+            taken: step.taken.into_iter().map(taken).collect(),
         });
         let outcomes = batch(steps.collect()).await?;
         Ok(outcomes.into_iter().map(wit_outcome).collect())
@@ -77,6 +80,7 @@ async fn batch(steps: Vec<Step>) -> Result<Vec<Outcome>, Error> {
     if steps.len() > STEPS_MAX {
         return Err(Error::Invalid(format!("a batch has at most {STEPS_MAX} steps")));
     }
+    let widths = Widths::of(&steps)?;
     let mut statements = Vec::with_capacity(steps.len());
     for step in &steps {
         let sql = statement(&step.sql, &step.params, &[Kind::Read, Kind::Write])?;
@@ -85,7 +89,7 @@ async fn batch(steps: Vec<Step>) -> Result<Vec<Outcome>, Error> {
     if statements.is_empty() {
         return Ok(Vec::new());
     }
-    repeated(async || transaction(&statements).await).await
+    repeated(async || transaction(&statements, &widths).await).await
 }
 
 /// Repeats what may be repeated: nothing of it was kept. Not for longer than a call has patience.
@@ -115,11 +119,11 @@ pub(crate) async fn repeated<T>(work: impl AsyncFn() -> Result<T, Failure>) -> R
     }
 }
 
-async fn transaction(statements: &[(&str, &Step, Kind)]) -> Result<Vec<Outcome>, Failure> {
+async fn transaction(statements: &[(&str, &Step, Kind)], widths: &Widths) -> Result<Vec<Outcome>, Failure> {
     let lease = mysql::take().await?;
     let work = async {
         lease.begin_transaction().await?;
-        let outcomes = perform(&lease, statements).await?;
+        let outcomes = perform(&lease, statements, widths).await?;
         lease.commit().await?;
         Ok(outcomes)
     };
@@ -132,12 +136,13 @@ async fn transaction(statements: &[(&str, &Step, Kind)]) -> Result<Vec<Outcome>,
     }
 }
 
-async fn perform(lease: &Lease, statements: &[(&str, &Step, Kind)]) -> Result<Vec<Outcome>, Failure> {
+async fn perform(lease: &Lease, statements: &[(&str, &Step, Kind)], widths: &Widths) -> Result<Vec<Outcome>, Failure> {
     let mut outcomes = Vec::with_capacity(statements.len());
     for (index, (sql, step, kind)) in statements.iter().enumerate() {
+        let params = params(step, index, widths, &outcomes).map_err(Failure::of_request)?;
         let outcome = match kind {
             Kind::Write if !is_select(sql) => {
-                lease.execute(sql, &step.params).await?;
+                lease.execute(sql, &params).await?;
                 Outcome {
                     affected: lease.affected().await?,
                     rows: Vec::new(),
@@ -145,7 +150,7 @@ async fn perform(lease: &Lease, statements: &[(&str, &Step, Kind)]) -> Result<Ve
             }
             Kind::Read | Kind::Write => Outcome {
                 affected: 0,
-                rows: lease.query(sql, &step.params).await?,
+                rows: lease.query(sql, &params).await?,
             },
         };
         let reached = outcome
@@ -158,6 +163,19 @@ async fn perform(lease: &Lease, statements: &[(&str, &Step, Kind)]) -> Result<Ve
         outcomes.push(outcome);
     }
     Ok(outcomes)
+}
+
+/// The parameters of a step, with what it takes from the steps before it.
+fn params<'a>(step: &'a Step, index: usize, widths: &Widths, outcomes: &[Outcome]) -> Result<Cow<'a, [Value]>, Error> {
+    let mut params = Cow::Borrowed(step.params.as_slice());
+    for taken in &step.taken {
+        let value = widths.value(*taken, outcomes, index)?;
+        let place = usize::try_from(taken.param).unwrap_or(usize::MAX);
+        if let Some(param) = params.to_mut().get_mut(place) {
+            param.clone_from(value);
+        }
+    }
+    Ok(params)
 }
 
 /// Whether a statement that may change rows returns some all the same: it locks what it reads.
@@ -176,6 +194,11 @@ fn values(values: Vec<wit::Value>) -> Vec<Value> {
         wit::Value::Blob(bytes) => Value::Blob(bytes),
     });
     values.collect()
+}
+
+fn taken(taken: wit::Taken) -> Taken {
+    let wit::Taken { param, step, column } = taken;
+    Taken { param, step, column }
 }
 
 fn wit_row(row: Row) -> wit::Row {

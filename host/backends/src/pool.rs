@@ -21,7 +21,8 @@ use tokio::sync::Notify;
 pub struct Settings {
     /// Connections that are made at the start, and kept ready from then on.
     pub min_idle: u32,
-    /// Connections that may wait unused; one more is closed when it is given back.
+    /// Connections that may wait unused; one more is closed when it is given back, unless more were in use within the
+    /// last second.
     pub max_idle: u32,
     /// Connections that may exist, used and unused.
     pub max_active: u32,
@@ -51,6 +52,10 @@ impl Default for Settings {
         }
     }
 }
+
+/// For how long connections beyond `max_idle` are kept after they were needed: load comes in bursts, and a connection
+/// costs more to make than many of its uses.
+const AFTERGLOW: Duration = Duration::from_secs(1);
 
 /// How connections of one kind are made and checked.
 pub trait Connect: Send + Sync + 'static {
@@ -83,6 +88,8 @@ pub struct Pool<C: Connect> {
     waiting: Arc<AtomicUsize>,
     max_idle: u32,
     max_active: u32,
+    /// When it was last seen that fewer than `max_idle` lay unused.
+    needed: Mutex<tokio::time::Instant>,
 }
 
 /// The last failure to connect, and who wants to hear of the next.
@@ -130,6 +137,8 @@ impl<C: Connect> Pool<C> {
             .reaper_rate(Duration::from_millis((settings.idle_timeout_ms / 4).clamp(10, 10_000)))
             .test_on_check_out(true)
             .retry_connection(false)
+            // Those used last are warm, here and on the server; the others come to be closed.
+            .queue_strategy(bb8::QueueStrategy::Lifo)
             .build_unchecked(tended);
         Self {
             pool,
@@ -138,6 +147,7 @@ impl<C: Connect> Pool<C> {
             waiting: Arc::default(),
             max_idle: settings.max_idle.max(settings.min_idle).max(1),
             max_active,
+            needed: Mutex::new(tokio::time::Instant::now()),
         }
     }
 
@@ -153,7 +163,10 @@ impl<C: Connect> Pool<C> {
             tokio::select! {
                 biased;
                 acquired = &mut acquired => return match acquired {
-                    Ok(connection) => Ok(Lease { pool: self, connection }),
+                    Ok(connection) => {
+                        self.note_need();
+                        Ok(Lease { pool: self, connection })
+                    }
                     Err(RunError::User(error)) => Err(Refusal::Unreachable(error)),
                     Err(RunError::TimedOut) if self.pool.state().connections == 0 => Err(self.unreachable()),
                     Err(RunError::TimedOut) => Err(Refusal::Exhausted(self.max_active)),
@@ -179,6 +192,18 @@ impl<C: Connect> Pool<C> {
     pub fn size(&self) -> (u32, u32) {
         let state = self.pool.state();
         (state.connections, state.idle_connections)
+    }
+
+    fn note_need(&self) {
+        if self.pool.state().idle_connections < self.max_idle {
+            *self.needed.lock().unwrap_or_else(PoisonError::into_inner) = tokio::time::Instant::now();
+        }
+    }
+
+    /// Whether one more unused connection is one too many.
+    fn is_full(&self) -> bool {
+        self.pool.state().idle_connections >= self.max_idle
+            && self.needed.lock().unwrap_or_else(PoisonError::into_inner).elapsed() >= AFTERGLOW
     }
 
     fn unreachable(&self) -> Refusal {
@@ -234,7 +259,7 @@ impl<C: Connect> DerefMut for Lease<'_, C> {
 impl<C: Connect> Drop for Lease<'_, C> {
     fn drop(&mut self) {
         self.connection.used = Instant::now();
-        if self.pool.pool.state().idle_connections >= self.pool.max_idle {
+        if self.pool.is_full() {
             self.connection.retired = true;
         }
     }
@@ -349,7 +374,28 @@ mod tests {
             leases.push(pool.acquire().await.expect("a connection"));
         }
         assert_eq!(pool.acquire().await.map(|_| ()), Err(Refusal::Exhausted(4)));
+        tokio::time::advance(AFTERGLOW).await;
         drop(leases);
+        assert_eq!(pool.size(), (2, 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connections_that_were_needed_just_now_are_kept_for_the_next_burst() {
+        let server = Server::default();
+        let pool = Pool::new("test", server.clone(), &settings());
+        for _ in 0..3 {
+            let mut leases = Vec::new();
+            for _ in 0..4 {
+                leases.push(pool.acquire().await.expect("a connection"));
+            }
+            drop(leases);
+            tokio::time::advance(AFTERGLOW / 2).await;
+        }
+        assert_eq!(server.made.load(Ordering::SeqCst), 4);
+        tokio::time::advance(AFTERGLOW).await;
+        for _ in 0..2 {
+            drop(pool.acquire().await.expect("a connection"));
+        }
         assert_eq!(pool.size(), (2, 2));
     }
 

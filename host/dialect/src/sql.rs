@@ -29,6 +29,72 @@ pub struct Step {
     pub params: Vec<Value>,
     /// Fewer rows changed or returned than this undo the batch, with [`Error::Unmet`].
     pub at_least: u32,
+    /// Parameters whose values earlier steps read.
+    pub taken: Vec<Taken>,
+}
+
+/// A parameter that takes its value from the only row of an earlier step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taken {
+    /// Which `?` of the statement.
+    pub param: u32,
+    /// Which step of the batch.
+    pub step: u32,
+    /// Which column of its row.
+    pub column: u32,
+}
+
+/// How many columns of each step others take: what they take must be there, and nothing else.
+#[derive(Debug)]
+pub struct Widths(Vec<u32>);
+
+impl Widths {
+    /// Reads them off a batch, or says what cannot be taken.
+    pub fn of(steps: &[Step]) -> Result<Self, Error> {
+        let mut widths = Vec::new();
+        for (index, step) in steps.iter().enumerate() {
+            for taken in &step.taken {
+                let from = place(taken.step);
+                let given = steps.get(from).filter(|given| from < index && given.at_least > 0);
+                if given.is_none() || place(taken.param) >= step.params.len() || taken.column >= COLUMNS_MAX {
+                    return Err(wrong(index));
+                }
+                widths.resize(steps.len(), 0);
+                if let Some(width) = widths.get_mut(from) {
+                    *width = taken.column.saturating_add(1).max(*width);
+                }
+            }
+        }
+        Ok(Self(widths))
+    }
+
+    /// How many columns of a step others take; 0 for nearly all.
+    pub fn width(&self, step: usize) -> u32 {
+        self.0.get(step).copied().unwrap_or(0)
+    }
+
+    /// What one parameter takes of what the steps before did; `step` is the one that takes it.
+    pub fn value<'a>(&self, taken: Taken, outcomes: &'a [Outcome], step: usize) -> Result<&'a Value, Error> {
+        let from = place(taken.step);
+        match outcomes.get(from).map(|outcome| outcome.rows.as_slice()) {
+            Some([row]) if row.len() == place(self.width(from)) => row.get(place(taken.column)),
+            _ => None,
+        }
+        .ok_or_else(|| wrong(step))
+    }
+}
+
+/// How many columns of a step others may take.
+const COLUMNS_MAX: u32 = 32;
+
+fn wrong(step: usize) -> Error {
+    Error::Invalid(format!(
+        "step {step} takes what no step before it reads as one row of as many columns"
+    ))
+}
+
+fn place(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 /// What a step did.

@@ -67,6 +67,9 @@ pub struct Node {
     pub metadata_calls: Breaker,
     /// Queues; among them those of the gateways.
     pub queue: Queue,
+    /// What this node tells its own connections, where queues are on a server: what goes no further than this process
+    /// need not go there and back. It ends with the node, as they do.
+    pub near: Option<Queue>,
     /// Opens when they fail again and again.
     pub queue_calls: Breaker,
     /// The other nodes, as far as this one knows them.

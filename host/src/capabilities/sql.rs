@@ -8,7 +8,7 @@ use wasmtime::component::{Accessor, HasSelf};
 use super::wit::sql as wit;
 use super::{Guest, Node, Verdict};
 use crate::breakers::Breaker;
-use backends::sql::{Error, Outcome, Step, Value};
+use backends::sql::{Error, Outcome, Step, Taken, Value};
 
 impl wit::Host for Guest {}
 
@@ -108,7 +108,15 @@ impl From<wit::Step> for Step {
             sql: step.sql,
             params: step.params.into_iter().map(Value::from).collect(),
             at_least: step.at_least,
+            taken: step.taken.into_iter().map(Taken::from).collect(),
         }
+    }
+}
+
+impl From<wit::Taken> for Taken {
+    fn from(taken: wit::Taken) -> Self {
+        let wit::Taken { param, step, column } = taken;
+        Self { param, step, column }
     }
 }
 

@@ -23,6 +23,7 @@ pub(crate) fn node(folder: &Path, settings: &Settings) -> Node {
         metadata: Metadata::Memory(memory::Metadata::new(&settings.metadata)),
         metadata_calls: breaker(),
         queue: Queue::Memory(memory::Queue::new(&settings.queue)),
+        near: None,
         queue_calls: breaker(),
         peers: Peers::new("node"),
         ids: Ids::default(),

@@ -34,7 +34,7 @@ use crate::capabilities::Node;
 use crate::config::{GatewaySettings, ms};
 use crate::deployments::LoadError;
 use crate::identity::Connection;
-use backends::Entry;
+use backends::{Entry, Queue};
 use wire::push::Push;
 
 pub use self::functions::{Functions, Unfit};
@@ -175,17 +175,21 @@ impl Gateway {
         .await
     }
 
-    /// Hands what is in the queue of this node to its connections, until dropped.
+    /// Hands what is in the queues of this node to its connections, until dropped.
     pub async fn fan_out(&self) {
+        match &self.node.near {
+            Some(near) => {
+                tokio::join!(self.fan_out_of(near), self.fan_out_of(&self.node.queue));
+            }
+            None => self.fan_out_of(&self.node.queue).await,
+        }
+    }
+
+    async fn fan_out_of(&self, queue: &Queue) {
         let topic = Push::topic(&self.node.name);
         let mut failing = false;
         loop {
-            match self
-                .node
-                .queue
-                .receive(&topic, GROUP, PUSHES_AT_ONCE, PUSH_WAIT_MS)
-                .await
-            {
+            match queue.receive(&topic, GROUP, PUSHES_AT_ONCE, PUSH_WAIT_MS).await {
                 Ok(entries) => {
                     if std::mem::take(&mut failing) {
                         tracing::info!("the queue of this node can be read again");
@@ -196,7 +200,7 @@ impl Gateway {
                     if ids.is_empty() {
                         continue;
                     }
-                    if let Err(error) = self.node.queue.ack(&topic, GROUP, &ids).await {
+                    if let Err(error) = queue.ack(&topic, GROUP, &ids).await {
                         tracing::warn!(%error, "pushes were not acknowledged and may come again");
                     }
                 }

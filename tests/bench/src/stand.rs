@@ -78,6 +78,7 @@ impl Stand {
             sql,
             params,
             at_least: 0,
+            taken: Vec::new(),
         });
         loop {
             let some: Vec<Step> = steps.by_ref().take(1000).collect();
@@ -169,6 +170,7 @@ async fn node(folder: &Path, settings: &Settings) -> anyhow::Result<Node> {
         metadata: storage.metadata,
         metadata_calls: breaker(),
         queue: storage.queue,
+        near: storage.near,
         queue_calls: breaker(),
         peers: Peers::new(NODE),
         name: NODE.into(),

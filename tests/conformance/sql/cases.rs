@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use backends::Sql;
-use backends::sql::{Error, Outcome, Value};
+use backends::sql::{Error, Outcome, Step, Taken, Value};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -55,6 +55,112 @@ pub(super) async fn steps_of_a_batch_see_what_the_former_did(sql: Arc<Sql>) {
             changed(1)
         ]
     );
+}
+
+fn taking(sql: &str, params: usize, taken: &[(u32, u32, u32)]) -> Step {
+    let taken = taken.iter().map(|(param, step, column)| Taken {
+        param: *param,
+        step: *step,
+        column: *column,
+    });
+    Step {
+        taken: taken.collect(),
+        ..step(sql, vec![Value::Null; params])
+    }
+}
+
+pub(super) async fn a_step_takes_what_a_former_read(sql: Arc<Sql>) {
+    let row = vec![
+        text("it's é 🦀"),
+        Value::Integer(-7),
+        Value::Null,
+        Value::Real(0.1),
+        Value::Blob(vec![0, 255, 39]),
+        Value::Integer(i64::MAX),
+    ];
+    let read = || {
+        need(
+            "SELECT text, -7, NULL, 0.1e0, x'00ff27', 9223372036854775807 FROM t WHERE text = ?",
+            vec![text("it's é 🦀")],
+        )
+    };
+    let all = [0, 1, 2, 3, 4, 5].map(|place| (place, 1, place));
+    let steps = vec![
+        insert("it's é 🦀"),
+        read(),
+        taking("SELECT ?, ?, ?, ?, ?, ?", 6, &all),
+        need("SELECT 'b'", vec![]),
+        taking("INSERT INTO t (text) VALUES (?)", 1, &[(0, 3, 0)]),
+    ];
+    let outcomes = batch(&sql, steps).await.unwrap();
+    assert_eq!(outcomes[1].rows, [row.clone()]);
+    assert_eq!(outcomes[2].rows, [row]);
+    assert_eq!((outcomes[3].affected, outcomes[4].affected), (0, 1));
+    let kept = query(&sql, "SELECT text FROM t ORDER BY text", vec![]).await.unwrap();
+    assert_eq!(kept, [[text("b")], [text("it's é 🦀")]]);
+}
+
+pub(super) async fn what_cannot_be_taken_is_refused_and_nothing_kept(sql: Arc<Sql>) {
+    let one = || need("SELECT 'a'", vec![]);
+    let take = |taken| taking("INSERT INTO t (text) VALUES (?)", 1, taken);
+    let wrong = [
+        ("from itself", vec![take(&[(0, 0, 0)])]),
+        ("from a later one", vec![take(&[(0, 1, 0)]), one()]),
+        (
+            "where there may be none",
+            vec![step("SELECT 'a'", vec![]), take(&[(0, 0, 0)])],
+        ),
+        ("for no parameter", vec![one(), take(&[(1, 0, 0)])]),
+        ("no such column", vec![one(), take(&[(0, 0, 1)])]),
+        (
+            "a column too few",
+            vec![need("SELECT 'a', 'b'", vec![]), take(&[(0, 0, 0)])],
+        ),
+        (
+            "of two rows",
+            vec![need("SELECT 'a' UNION ALL SELECT 'b'", vec![]), take(&[(0, 0, 0)])],
+        ),
+        (
+            "of a write",
+            vec![need("DELETE FROM t WHERE text = 'x'", vec![]), take(&[(0, 0, 0)])],
+        ),
+    ];
+    for (what, steps) in wrong {
+        sql.execute("INSERT INTO t (text) VALUES ('x')".to_owned(), vec![], soon())
+            .await
+            .unwrap();
+        let answer = batch(&sql, [vec![insert("lost")], shifted(steps)].concat()).await;
+        assert!(matches!(answer, Err(Error::Invalid(_))), "{what}: {answer:?}");
+        assert_eq!(
+            sql.execute("DELETE FROM t".to_owned(), vec![], soon()).await,
+            Ok(1),
+            "{what}"
+        );
+    }
+}
+
+/// The same steps after another one.
+fn shifted(mut steps: Vec<Step>) -> Vec<Step> {
+    for taken in steps.iter_mut().flat_map(|step| &mut step.taken) {
+        taken.step += 1;
+    }
+    steps
+}
+
+pub(super) async fn what_a_former_batch_read_is_not_taken(sql: Arc<Sql>) {
+    let copy = |word: &str| {
+        vec![
+            need("SELECT text FROM t WHERE text = ?", vec![text(word)]),
+            taking("INSERT INTO t (text) VALUES (? || '!')", 1, &[(0, 0, 0)]),
+        ]
+    };
+    batch(&sql, vec![insert("a")]).await.unwrap();
+    batch(&sql, copy("a")).await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(batch(&sql, copy("b")).await, Err(Error::Unmet(0)));
+    }
+    let kept = query(&sql, "SELECT text FROM t ORDER BY text", vec![]).await.unwrap();
+    assert_eq!(kept, [[text("a")], [text("a!")]]);
 }
 
 pub(super) async fn a_failing_step_undoes_its_batch(sql: Arc<Sql>) {

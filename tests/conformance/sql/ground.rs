@@ -124,6 +124,7 @@ pub(super) fn step(sql: &str, params: Vec<Value>) -> Step {
         sql: sql.to_owned(),
         params,
         at_least: 0,
+        taken: Vec::new(),
     }
 }
 

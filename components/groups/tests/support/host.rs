@@ -199,6 +199,7 @@ impl Host for TestHost {
             sql,
             params,
             at_least: 0,
+            taken: Vec::new(),
         });
         Box::pin(async move { outcome.map(|outcome| outcome.affected) })
     }

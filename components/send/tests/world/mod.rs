@@ -22,7 +22,7 @@ use std::task::{Context, Poll, Waker};
 
 use guest::bindings::mpim::host::cache::{Filled, Found};
 use guest::bindings::mpim::host::sql::Step;
-use guest::native::{Answer, CacheTwin, Host};
+use guest::native::{Answer, CacheTwin, Host, params};
 use guest::route::Decision;
 use guest::sql::{Error as SqlError, Outcome, Value};
 use guest::{Audience, Caller, Error, HostError, Message, Recall, StateChange, Waiting};
@@ -282,7 +282,7 @@ impl World {
         let transaction = inner.db.as_mut().unwrap().transaction().unwrap();
         let mut outcomes = Vec::new();
         for (index, step) in steps.iter().enumerate() {
-            let outcome = statement(&transaction, &step.sql, &step.params)?;
+            let outcome = statement(&transaction, &step.sql, &params(step, &outcomes))?;
             if outcome.affected + (outcome.rows.len() as u64) < u64::from(step.at_least) {
                 return Err(SqlError::Unmet(index as u32));
             }
@@ -375,6 +375,7 @@ impl Host for World {
                 sql,
                 params,
                 at_least: 0,
+                taken: Vec::new(),
             }];
             world.transact(&steps).map(|outcomes| outcomes[0].affected)
         })

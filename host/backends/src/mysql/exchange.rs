@@ -9,7 +9,7 @@ use mysql_async::{Conn, QueryResult, ServerError, TextProtocol};
 use super::error::{failure, from_commit};
 use super::link::Link;
 use super::query::Query;
-use super::script::{Mark, Script};
+use super::script::Script;
 use super::settings::Settings;
 use super::value;
 use crate::sql::{Error, Outcome, Row, Value};
@@ -86,11 +86,7 @@ fn is_not_to_be_prepared(error: &ServerError) -> bool {
 }
 
 async fn rows<P: Protocol>(answers: &mut QueryResult<'_, '_, P>, settings: &Settings) -> Result<Vec<Row>, Failure> {
-    let mark = Mark {
-        kind: Kind::Read,
-        at_least: 0,
-    };
-    Ok(answer(answers, mark, &mut Budget::of(settings)).await?.rows)
+    Ok(answer(answers, Kind::Read, &mut Budget::of(settings)).await?.rows)
 }
 
 /// All statements of a batch in one transaction, committed when this returns, or nothing of them.
@@ -139,11 +135,16 @@ async fn perform(conn: &mut Conn, script: &Script, settings: &Settings) -> Resul
             answers.next().await.map_err(failure)?;
         }
         for mark in &text.marks {
-            let outcome = answer(&mut answers, *mark, &mut budget).await?;
+            // Of a row that is kept it is first said how many there were.
+            let kind = if mark.is_kept { Kind::Write } else { mark.kind };
+            let mut outcome = answer(&mut answers, kind, &mut budget).await?;
             let reached = outcome.affected.max(outcome.rows.len() as u64);
             if reached < u64::from(mark.at_least) {
                 let step = u32::try_from(outcomes.len()).unwrap_or(u32::MAX);
                 return Err(Failure::of_request(Error::Unmet(step)));
+            }
+            if mark.is_kept {
+                outcome = answer(&mut answers, Kind::Read, &mut budget).await?;
             }
             outcomes.push(outcome);
         }
@@ -154,7 +155,7 @@ async fn perform(conn: &mut Conn, script: &Script, settings: &Settings) -> Resul
 /// What one statement of several did. Reads to the end of its answer, and no further than the head of the next.
 async fn answer<P: Protocol>(
     answers: &mut QueryResult<'_, '_, P>,
-    mark: Mark,
+    kind: Kind,
     budget: &mut Budget,
 ) -> Result<Outcome, Failure> {
     let Some(columns) = answers.columns() else {
@@ -166,7 +167,7 @@ async fn answer<P: Protocol>(
     };
     if columns.is_empty() {
         // The next answer overwrites the count.
-        let affected = if mark.kind == Kind::Write {
+        let affected = if kind == Kind::Write {
             answers.affected_rows()
         } else {
             0

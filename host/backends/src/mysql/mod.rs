@@ -114,6 +114,7 @@ impl Mysql {
             sql,
             params,
             at_least: 0,
+            taken: Vec::new(),
         };
         let outcomes = self.batch(vec![step], deadline).await?;
         Ok(outcomes.first().map_or(0, |outcome| outcome.affected))

@@ -228,6 +228,7 @@ impl Watch {
             sql: sql.to_owned(),
             params: Vec::new(),
             at_least: 1,
+            taken: Vec::new(),
         };
         let steps = [need(COUNT_UP), need(NUMBER)];
         let script = Script::of(&steps, &self.settings).map_err(Failure::of_request)?;

@@ -6,7 +6,7 @@
 
 use super::settings::Settings;
 use super::value;
-use crate::sql::{Error, Step, Value};
+use crate::sql::{Error, Step, Taken, Value, Widths};
 use dialect::gate::{self, Kind, Statement};
 
 /// A text is sent when it has so many bytes.
@@ -30,6 +30,8 @@ pub(super) struct Text {
 pub(super) struct Mark {
     pub(super) kind: Kind,
     pub(super) at_least: u32,
+    /// Its row goes into variables, since later statements take values of it; what they are is an answer of its own.
+    pub(super) is_kept: bool,
 }
 
 /// What begins the first text.
@@ -38,20 +40,28 @@ const BEGIN: &str = "START TRANSACTION";
 impl Script {
     /// Writes a batch, or says what is wrong with it.
     pub(super) fn of(steps: &[Step], settings: &Settings) -> Result<Self, Error> {
+        let widths = Widths::of(steps)?;
         let mut script = Self::default();
         let mut text = Text {
             sql: BEGIN.to_owned(),
             marks: Vec::new(),
         };
-        for step in steps {
+        for (index, step) in steps.iter().enumerate() {
             if !text.sql.is_empty() {
                 text.sql.push(';');
             }
             let filled = Filled::of(&step.sql, &step.params, settings)?;
-            filled.write(&mut text.sql)?;
+            filled.write_with(&step.taken, &mut text.sql)?;
+            let width = widths.width(index);
+            if width > 0 {
+                let names: Vec<_> = (0..width).map(|column| variable(index, column)).collect();
+                let names = names.join(",");
+                text.sql.push_str(&format!(" INTO {names};SELECT {names}"));
+            }
             text.marks.push(Mark {
                 kind: filled.statement.kind,
                 at_least: step.at_least,
+                is_kept: width > 0,
             });
             if text.sql.len() >= TEXT_BYTES {
                 script.texts.push(std::mem::take(&mut text));
@@ -102,16 +112,39 @@ impl<'a> Filled<'a> {
 
     /// Appends the statement with its values written into it.
     pub(super) fn write(&self, text: &mut String) -> Result<(), Error> {
+        self.write_with(&[], text)
+    }
+
+    /// The same, with variables in place of what is taken.
+    fn write_with(&self, taken: &[Taken], text: &mut String) -> Result<(), Error> {
+        let mut instead = vec![None; if taken.is_empty() { 0 } else { self.params.len() }];
+        for taken in taken {
+            if let Some(place) = instead.get_mut(taken.param as usize) {
+                *place = Some(taken);
+            }
+        }
         let sql = self.statement.text;
         let mut from = 0;
         for (index, (place, param)) in self.statement.places.iter().zip(self.params).enumerate() {
             text.push_str(sql.get(from..*place).unwrap_or_default());
-            value::write(text, index, param)?;
+            match instead.get(index).copied().flatten() {
+                Some(taken) => {
+                    text.push(' ');
+                    text.push_str(&variable(taken.step as usize, taken.column));
+                }
+                None => value::write(text, index, param)?,
+            }
             from = place + 1;
         }
         text.push_str(sql.get(from..).unwrap_or_default());
         Ok(())
     }
+}
+
+/// What keeps a column of a step for the steps after it. It stays in the session, where the text of a guest cannot name
+/// it, and is set anew before it is used.
+fn variable(step: usize, column: u32) -> String {
+    format!("@s{step}c{column}")
 }
 
 fn bytes(value: &Value) -> usize {
@@ -131,7 +164,41 @@ mod tests {
             sql: sql.to_owned(),
             params,
             at_least: 1,
+            taken: Vec::new(),
         }
+    }
+
+    #[test]
+    fn what_a_step_takes_is_kept_in_variables() {
+        let mut insert = step(
+            "INSERT INTO t VALUES (?, ? - ?)",
+            vec![Value::Null, Value::Null, Value::Integer(2)],
+        );
+        insert.taken = vec![
+            Taken {
+                param: 1,
+                step: 0,
+                column: 1,
+            },
+            Taken {
+                param: 0,
+                step: 0,
+                column: 0,
+            },
+        ];
+        let script = Script::of(&[step("SELECT a, b FROM h", Vec::new()), insert], &Settings::default()).unwrap();
+        assert_eq!(
+            script.texts[0].sql,
+            "START TRANSACTION;SELECT a, b FROM h INTO @s0c0,@s0c1;SELECT @s0c0,@s0c1;INSERT INTO t VALUES ( @s0c0,  @s0c1 -  2)"
+        );
+        assert_eq!(
+            script.texts[0]
+                .marks
+                .iter()
+                .map(|mark| mark.is_kept)
+                .collect::<Vec<_>>(),
+            [true, false]
+        );
     }
 
     #[test]

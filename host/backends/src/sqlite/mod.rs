@@ -92,6 +92,7 @@ impl Sqlite {
                     sql,
                     params,
                     at_least: 0,
+                    taken: Vec::new(),
                 }],
                 deadline,
             )

@@ -59,5 +59,13 @@ fn run(lens: &Lens, query: &Query, settings: &Settings) -> Answer {
     }
     lens.alarm.set(query.deadline.min(now + settings.statement_timeout()));
     let mut budget = Budget::of(settings);
-    Ok(statement::run(&lens.connection, &query.sql, &query.params, Access::Read, &mut budget)?.rows)
+    Ok(statement::run(
+        &lens.connection,
+        &query.sql,
+        &query.params,
+        &[],
+        Access::Read,
+        &mut budget,
+    )?
+    .rows)
 }

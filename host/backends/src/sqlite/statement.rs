@@ -51,11 +51,12 @@ pub(super) enum Access {
     Write,
 }
 
-/// Runs one statement to its end.
+/// Runs one statement to its end. What is taken stands in for the parameters at its places.
 pub(super) fn run(
     connection: &Connection,
     sql: &str,
     params: &[Value],
+    taken: &[(usize, &Value)],
     access: Access,
     budget: &mut Budget,
 ) -> Result<Outcome, Error> {
@@ -71,6 +72,9 @@ pub(super) fn run(
         return Err(Error::Invalid("a query must be a statement without effect".to_owned()));
     }
     bind(&mut statement, params)?;
+    for (place, param) in taken {
+        bind_one(&mut statement, *place, param)?;
+    }
     let rows = read(&mut statement, budget)?;
     // The count of a reading statement would be that of the writing one before it.
     let affected = if reads_only { 0 } else { connection.changes() };
@@ -86,21 +90,25 @@ fn bind(statement: &mut Statement<'_>, params: &[Value]) -> Result<(), Error> {
         )));
     }
     for (place, param) in params.iter().enumerate() {
-        let value = match param {
-            Value::Null => ValueRef::Null,
-            Value::Integer(number) => ValueRef::Integer(*number),
-            Value::Real(number) if number.is_nan() => {
-                return Err(Error::Invalid(format!("parameter {place} is not a number")));
-            }
-            Value::Real(number) => ValueRef::Real(*number),
-            Value::Text(text) => ValueRef::Text(text.as_bytes()),
-            Value::Blob(bytes) => ValueRef::Blob(bytes),
-        };
-        statement
-            .raw_bind_parameter(place + 1, ToSqlOutput::Borrowed(value))
-            .map_err(from_statement)?;
+        bind_one(statement, place, param)?;
     }
     Ok(())
+}
+
+fn bind_one(statement: &mut Statement<'_>, place: usize, param: &Value) -> Result<(), Error> {
+    let value = match param {
+        Value::Null => ValueRef::Null,
+        Value::Integer(number) => ValueRef::Integer(*number),
+        Value::Real(number) if number.is_nan() => {
+            return Err(Error::Invalid(format!("parameter {place} is not a number")));
+        }
+        Value::Real(number) => ValueRef::Real(*number),
+        Value::Text(text) => ValueRef::Text(text.as_bytes()),
+        Value::Blob(bytes) => ValueRef::Blob(bytes),
+    };
+    statement
+        .raw_bind_parameter(place + 1, ToSqlOutput::Borrowed(value))
+        .map_err(from_statement)
 }
 
 fn read(statement: &mut Statement<'_>, budget: &mut Budget) -> Result<Vec<Row>, Error> {

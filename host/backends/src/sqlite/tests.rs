@@ -55,6 +55,7 @@ fn step(sql: &str, params: Vec<Value>) -> Step {
         sql: sql.to_owned(),
         params,
         at_least: 0,
+        taken: Vec::new(),
     }
 }
 

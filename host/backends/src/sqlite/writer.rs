@@ -20,7 +20,7 @@ use super::gate::Gate;
 use super::health::Health;
 use super::settings::Settings;
 use super::statement::{self, Access, Budget};
-use crate::sql::{Error, Outcome, Step};
+use crate::sql::{Error, Outcome, Step, Widths};
 
 /// What became of a job.
 pub(super) type Answer = Result<Vec<Outcome>, Error>;
@@ -270,12 +270,7 @@ impl<'c> Writer<'c> {
         let latest = Instant::now() + self.settings.statement_timeout();
         alarm.set(job.deadline.min(latest));
         let mut budget = Budget::of(self.settings);
-        let outcomes = gate.guest(|| {
-            (0..)
-                .zip(&job.steps)
-                .map(|(index, step)| run_step(connection, index, step, &mut budget))
-                .collect()
-        });
+        let outcomes = gate.guest(|| run_steps(connection, &job.steps, &mut budget));
         alarm.clear();
         outcomes
     }
@@ -291,12 +286,21 @@ impl<'c> Writer<'c> {
     }
 }
 
-fn run_step(connection: &Connection, index: u32, step: &Step, budget: &mut Budget) -> Result<Outcome, Error> {
-    let outcome = statement::run(connection, &step.sql, &step.params, Access::Write, budget)?;
-    let reached = outcome.affected.max(outcome.rows.len() as u64);
-    if reached < u64::from(step.at_least) {
-        Err(Error::Unmet(index))
-    } else {
-        Ok(outcome)
+fn run_steps(connection: &Connection, steps: &[Step], budget: &mut Budget) -> Answer {
+    let widths = Widths::of(steps)?;
+    let mut outcomes = Vec::with_capacity(steps.len());
+    for (index, step) in steps.iter().enumerate() {
+        let taken = step.taken.iter().map(|taken| {
+            let value = widths.value(*taken, &outcomes, index)?;
+            Ok((taken.param as usize, value))
+        });
+        let taken = taken.collect::<Result<Vec<_>, Error>>()?;
+        let outcome = statement::run(connection, &step.sql, &step.params, &taken, Access::Write, budget)?;
+        let reached = outcome.affected.max(outcome.rows.len() as u64);
+        if reached < u64::from(step.at_least) {
+            return Err(Error::Unmet(u32::try_from(index).unwrap_or(u32::MAX)));
+        }
+        outcomes.push(outcome);
     }
+    Ok(outcomes)
 }

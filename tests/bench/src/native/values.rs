@@ -4,7 +4,7 @@ use backends::aside;
 use backends::sql as store;
 use guest::bindings::mpim::host::cache::{Filled, Found};
 use guest::native::Step;
-use guest::sql::{Error, Outcome, Value};
+use guest::sql::{Error, Outcome, Taken, Value};
 
 pub(super) fn to_store(value: Value) -> store::Value {
     match value {
@@ -37,6 +37,15 @@ pub(super) fn step(step: Step) -> store::Step {
         sql: step.sql,
         params: step.params.into_iter().map(to_store).collect(),
         at_least: step.at_least,
+        taken: step.taken.iter().map(taken).collect(),
+    }
+}
+
+fn taken(taken: &Taken) -> store::Taken {
+    store::Taken {
+        param: taken.param,
+        step: taken.step,
+        column: taken.column,
     }
 }
 

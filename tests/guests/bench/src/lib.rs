@@ -163,6 +163,7 @@ async fn batch(id: u64) -> Result<(), String> {
         sql: sql.to_owned(),
         params: vec![integer(id)],
         at_least: 1,
+        taken: Vec::new(),
     };
     let steps = [
         "UPDATE conversations SET last_seq = last_seq + 1 WHERE id = ?",
