@@ -20,7 +20,11 @@ const EMBEDDED: &[(&str, &[&str])] = &[
     ("group", &["group"]),
     ("presence", &["presence"]),
     ("idle", &["idle"]),
-    ("scale", &["scale"]),
+    (
+        "scale",
+        &["scale", "--stored=1000,100000,10000000", "--users=100,10000,1000000"],
+    ),
+    ("start", &["start"]),
 ];
 
 /// The same for what is measured with servers, too.

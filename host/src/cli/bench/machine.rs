@@ -28,6 +28,52 @@ impl Machine {
     }
 }
 
+/// Time on processors that the host of a virtual machine gave to others while this one wanted it: figures of runs that
+/// differ in it are not those of the same machine.
+#[derive(Debug)]
+pub(super) struct Stolen(Option<Ticks>);
+
+/// Ticks of all processors together, since the machine began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Ticks {
+    all: u64,
+    stolen: u64,
+}
+
+impl Stolen {
+    /// Counts from now on.
+    pub(super) fn since_now() -> Self {
+        Self(Ticks::now())
+    }
+
+    /// How much of the time of all processors it was; none where the kernel does not say.
+    pub(super) fn percent(&self) -> Option<f64> {
+        let (before, now) = (self.0?, Ticks::now()?);
+        let all = now.all.checked_sub(before.all).filter(|all| *all > 0)?;
+        Some(100.0 * now.stolen.saturating_sub(before.stolen) as f64 / all as f64)
+    }
+}
+
+impl Ticks {
+    fn now() -> Option<Self> {
+        Self::read(&std::fs::read_to_string("/proc/stat").ok()?)
+    }
+
+    /// Reads the first line: user, nice, system, idle, waiting, interrupts, soft interrupts, stolen; the rest is part of these.
+    fn read(stat: &str) -> Option<Self> {
+        let line = stat.lines().next()?.strip_prefix("cpu ")?;
+        let ticks: Vec<u64> = line
+            .split_whitespace()
+            .map_while(|tick| tick.parse().ok())
+            .take(8)
+            .collect();
+        Some(Self {
+            all: ticks.iter().sum(),
+            stolen: *ticks.get(7)?,
+        })
+    }
+}
+
 /// The first value of a name in a file of lines `name: value`.
 fn field(text: &str, name: &str) -> Option<String> {
     let of_name = |line: &str| {
@@ -65,7 +111,14 @@ fn locked(name: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Versions, field};
+    use super::{Ticks, Versions, field};
+
+    #[test]
+    fn stolen_time_is_the_eighth_of_the_first_line() {
+        let stat = "cpu  10 1 2 30 4 5 6 42 9 9\ncpu0 1 1 1 1 1 1 1 1 0 0\n";
+        assert_eq!(Ticks::read(stat), Some(Ticks { all: 100, stolen: 42 }));
+        assert_eq!(Ticks::read("cpu 1 2 3\n"), None);
+    }
 
     #[test]
     fn the_kernel_and_the_lock_file_are_read() {

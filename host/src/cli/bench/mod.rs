@@ -18,7 +18,9 @@ mod report;
 mod scale;
 mod seed;
 mod send;
+mod start;
 mod subject;
+mod targets;
 mod terms;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -56,6 +58,7 @@ enum What {
     Presence(presence::Presence),
     Idle(idle::Idle),
     Scale(scale::Scale),
+    Start(start::Start),
     Report(report::Report),
 }
 
@@ -71,6 +74,7 @@ pub(super) async fn run(bench: Bench) -> Result<(), Failure> {
         What::Presence(presence) => presence::run(presence).await,
         What::Idle(idle) => idle::run(idle).await,
         What::Scale(scale) => scale::run(scale).await,
+        What::Start(start) => start::run(start).await,
         What::Report(report) => report::run(&report),
     }
 }

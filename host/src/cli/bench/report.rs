@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::plot::plots;
 use super::record::{Record, Row};
+use super::targets::{Held, held};
 use crate::cli::{Failure, print};
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:64em;margin:2em auto;padding:0 1em;color:#222}\
@@ -112,6 +113,7 @@ fn page(records: &[Record]) -> String {
          <p>Medians over the runs that count; thin lines are from the least to the greatest of them. Time on processors \
          is that of one operation. Times of others on the same machine are in every latency.</p>\n"
     );
+    html.push_str(&missed(records));
     for record in records {
         let name = escape(&record.benchmark);
         // Writing into a String cannot fail.
@@ -127,6 +129,43 @@ fn page(records: &[Record]) -> String {
     }
     html.push_str("</html>\n");
     html
+}
+
+/// What the figures are meant to reach, and by how much they miss it.
+fn missed(records: &[Record]) -> String {
+    let held = held(records);
+    if held.is_empty() {
+        return String::new();
+    }
+    let mut html = String::from(
+        "<h2>Targets</h2>\n<table><tr><th>two cores, shared with the load generator</th><th>target</th><th>measured</th>\
+         <th></th></tr>\n",
+    );
+    for Held {
+        what,
+        target,
+        measured,
+        off,
+    } in held
+    {
+        // Writing into a String cannot fail.
+        let _ = writeln!(
+            html,
+            "<tr><td>{}</td><td>{}</td><td>{measured}</td><td>{}</td></tr>",
+            escape(what),
+            escape(&target),
+            verdict(off)
+        );
+    }
+    html.push_str("</table>\n");
+    html
+}
+
+fn verdict(off: f64) -> String {
+    match off <= 1.0 {
+        true => "met".to_owned(),
+        false => format!("missed, {off:.1} times"),
+    }
 }
 
 /// Every figure of a row.
@@ -177,6 +216,22 @@ fn cell(text: &str) -> String {
 
 fn markdown(records: &[Record]) -> String {
     let mut text = String::new();
+    let held = held(records);
+    if !held.is_empty() {
+        text.push_str("**targets**\n\n| | target | measured | |\n|---|--:|--:|---|\n");
+    }
+    for held in &held {
+        let verdict = verdict(held.off);
+        // Writing into a String cannot fail.
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {verdict} |",
+            held.what, held.target, held.measured
+        );
+    }
+    if !held.is_empty() {
+        text.push('\n');
+    }
     for record in records {
         let mut names: Vec<&str> = Vec::new();
         for (name, _) in record.rows.iter().flat_map(|row| row.median.iter()) {

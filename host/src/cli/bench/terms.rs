@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::figures::Figures;
-use super::machine::{Machine, Versions};
+use super::machine::{Machine, Stolen, Versions};
 use super::process::Process;
 use super::record::{Place, Record, Row};
 use super::{now, unique};
@@ -105,7 +105,12 @@ impl Runs {
     ) -> Result<Row, Failure> {
         let mut runs = Vec::new();
         for _ in 0..self.count() {
-            runs.push(once(&unique()).await?);
+            let stolen = Stolen::since_now();
+            let mut figures = once(&unique()).await?;
+            if let Some(percent) = stolen.percent() {
+                figures.set("stolen_percent", percent);
+            }
+            runs.push(figures);
         }
         self.row_of(place, runs)
     }
