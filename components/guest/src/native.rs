@@ -30,18 +30,24 @@ thread_local! {
     static HOST: RefCell<Option<Rc<dyn Host>>> = const { RefCell::new(None) };
 }
 
-/// The parameters of a step, with what it takes from the outcomes of the steps before it.
-///
-/// # Panics
-/// Where it takes what is not there.
-pub fn params(step: &Step, outcomes: &[Outcome]) -> Vec<Value> {
+/// The parameters of a step, with what it takes from the outcomes of the steps before it; `invalid` where it takes what
+/// is not there.
+pub fn params(step: &Step, outcomes: &[Outcome]) -> Result<Vec<Value>, SqlError> {
     let mut params = step.params.clone();
     for taken in &step.taken {
-        let from = &outcomes[taken.step as usize].rows;
-        assert_eq!(from.len(), 1, "{taken:?} of {from:?}");
-        params[taken.param as usize] = from[0][taken.column as usize].clone();
+        let [param, from, column] =
+            [taken.param, taken.step, taken.column].map(|place| usize::try_from(place).unwrap_or(usize::MAX));
+        let rows = outcomes.get(from).map(|outcome| outcome.rows.as_slice());
+        let value = match rows {
+            Some([row]) => row.get(column),
+            _ => None,
+        };
+        match (params.get_mut(param), value) {
+            (Some(param), Some(value)) => param.clone_from(value),
+            _ => return Err(SqlError::Invalid(format!("{taken:?} is not there"))),
+        }
     }
-    params
+    Ok(params)
 }
 
 /// Makes all later calls on this thread go to this host.

@@ -70,14 +70,14 @@ fn taking(sql: &str, params: usize, taken: &[(u32, u32, u32)]) -> Step {
 }
 
 pub(super) async fn a_step_takes_what_a_former_read(sql: Arc<Sql>) {
-    let row = vec![
+    let row = [vec![
         text("it's é 🦀"),
         Value::Integer(-7),
         Value::Null,
         Value::Real(0.1),
         Value::Blob(vec![0, 255, 39]),
         Value::Integer(i64::MAX),
-    ];
+    ]];
     let read = || {
         need(
             "SELECT text, -7, NULL, 0.1e0, x'00ff27', 9223372036854775807 FROM t WHERE text = ?",
@@ -93,8 +93,8 @@ pub(super) async fn a_step_takes_what_a_former_read(sql: Arc<Sql>) {
         taking("INSERT INTO t (text) VALUES (?)", 1, &[(0, 3, 0)]),
     ];
     let outcomes = batch(&sql, steps).await.unwrap();
-    assert_eq!(outcomes[1].rows, [row.clone()]);
-    assert_eq!(outcomes[2].rows, [row]);
+    assert_eq!(outcomes[1].rows, row);
+    assert_eq!(outcomes[2].rows, row);
     assert_eq!((outcomes[3].affected, outcomes[4].affected), (0, 1));
     let kept = query(&sql, "SELECT text FROM t ORDER BY text", vec![]).await.unwrap();
     assert_eq!(kept, [[text("b")], [text("it's é 🦀")]]);

@@ -282,7 +282,7 @@ impl World {
         let transaction = inner.db.as_mut().unwrap().transaction().unwrap();
         let mut outcomes = Vec::new();
         for (index, step) in steps.iter().enumerate() {
-            let outcome = statement(&transaction, &step.sql, &params(step, &outcomes))?;
+            let outcome = statement(&transaction, &step.sql, &params(step, &outcomes)?)?;
             if outcome.affected + (outcome.rows.len() as u64) < u64::from(step.at_least) {
                 return Err(SqlError::Unmet(index as u32));
             }
