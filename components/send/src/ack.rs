@@ -24,7 +24,7 @@ pub(crate) async fn ack(caller: &Caller, messages: Vec<u64>, up_to: Option<u64>)
     for _ in 0..ROUNDS {
         let now = now_ms();
         match batch(caller, &messages, up_to, extent, now).run().await {
-            Ok(done) => return settle(caller, &done, messages.len(), up_to.is_some(), extent, now).await,
+            Ok(done) => return settle(caller, &done, messages.len().div_ceil(CHUNK), up_to.is_some(), now).await,
             Err(SqlError::Unmet(END)) if up_to.is_some() => {
                 return Err(Error::invalid("the cursor is past the end of the inbox"));
             }
@@ -46,19 +46,12 @@ enum Extent {
     Whole,
 }
 
-impl Extent {
-    /// How many statements each chunk of ids takes.
-    fn steps(self) -> usize {
-        match self {
-            Self::Usual => 2,
-            Self::Whole => 4,
-        }
-    }
-}
-
 /// The statement that guards the cursor, where there is one.
 const END: u32 = 0;
 
+/// What may fall short comes before what changes rows, as far as that can be: a batch that has changed rows and is then
+/// undone costs an embedded store a second run of all that it keeps together. The looks come first or right after the
+/// guard, the moves last; [`settle`] relies on that.
 fn batch(caller: &Caller, messages: &[u64], up_to: Option<u64>, extent: Extent, now: u64) -> Batch {
     let mut batch = Batch::new();
     if let Some(place) = up_to {
@@ -68,39 +61,51 @@ fn batch(caller: &Caller, messages: &[u64], up_to: Option<u64>, extent: Extent, 
         );
     }
     for chunk in messages.chunks(CHUNK) {
-        batch = deliver(batch, caller, chunk, extent, now);
-        if extent == Extent::Whole {
-            batch = record(batch, caller, chunk, now);
-        }
+        batch = look(batch, chunk, extent);
     }
-    match (up_to, extent) {
+    batch = match (up_to, extent) {
         (Some(place), Extent::Usual) => cursor::move_on(batch, caller.user, &caller.device, place, now),
         (Some(place), Extent::Whole) => cursor::forward(batch, caller.user, &caller.device, place, now),
         (None, _) => batch,
+    };
+    if extent == Extent::Whole {
+        for chunk in messages.chunks(CHUNK) {
+            batch = record(batch, caller, chunk, now);
+        }
     }
+    for chunk in messages.chunks(CHUNK) {
+        batch = deliver(batch, caller, chunk, now);
+    }
+    batch
 }
 
-/// Adds the statements for a chunk of ids: whose messages they are and where they stand, and the new state of the
-/// caller's.
-fn deliver(batch: Batch, caller: &Caller, chunk: &[u64], extent: Extent, now: u64) -> Batch {
+/// Adds the statement that reads whose messages a chunk of ids names, and where they stand.
+fn look(batch: Batch, chunk: &[u64], extent: Extent) -> Batch {
     let places = sql::places(chunk.len());
-    let sent = "SELECT m.id, m.sender_id, m.conversation_id, m.recipient_id, m.state FROM messages m WHERE m.id IN";
-    let batch = match extent {
+    let named = format!(
+        "SELECT m.id, m.sender_id, m.conversation_id, m.recipient_id, m.state FROM messages m WHERE m.id IN ({places})"
+    );
+    match extent {
         Extent::Usual => {
             let mut usual = values(chunk);
             usual.extend(params![Qos::ExactlyOnce.code()]);
-            let sent = format!("{sent} ({places}) AND m.qos < ? ORDER BY m.id");
-            batch.at_least(u32::try_from(chunk.len()).unwrap_or(u32::MAX), sent, usual)
+            let all = u32::try_from(chunk.len()).unwrap_or(u32::MAX);
+            batch.at_least(all, format!("{named} AND m.qos <> ? ORDER BY m.id"), usual)
         }
-        Extent::Whole => batch.step(format!("{sent} ({places}) ORDER BY m.id"), values(chunk)),
-    };
+        Extent::Whole => batch.step(format!("{named} ORDER BY m.id"), values(chunk)),
+    }
+}
+
+/// Adds the statement that moves the caller's messages among a chunk of ids.
+fn deliver(batch: Batch, caller: &Caller, chunk: &[u64], now: u64) -> Batch {
     let mut moved = params![MessageState::Delivered.code(), now, now];
     moved.extend(values(chunk));
     moved.extend(params![caller.user]);
     batch.step(
         format!(
             "UPDATE messages SET state = ?, delivered_at = ?, sent_at = COALESCE(sent_at, ?), retry_at = NULL \
-             WHERE id IN ({places}) AND recipient_id = ? AND {}",
+             WHERE id IN ({}) AND recipient_id = ? AND {}",
+            sql::places(chunk.len()),
             before(MessageState::Delivered)
         ),
         moved,
@@ -150,27 +155,16 @@ fn record(batch: Batch, caller: &Caller, chunk: &[u64], now: u64) -> Batch {
 
 /// Tells the senders, and counts. The count is that of the updates, which is exact: two devices that
 /// acknowledge at once may both have read a message as theirs to report.
-async fn settle(
-    caller: &Caller,
-    done: &[Done],
-    messages: usize,
-    guarded: bool,
-    extent: Extent,
-    now: u64,
-) -> Result<u32, Error> {
+async fn settle(caller: &Caller, done: &[Done], chunks: usize, guarded: bool, now: u64) -> Result<u32, Error> {
     let first = usize::from(guarded);
     let mut told: BTreeMap<(u64, u64), Vec<u64>> = BTreeMap::new();
-    let mut delivered: u64 = 0;
-    for chunk in 0..messages.div_ceil(CHUNK) {
-        let step = first + chunk * extent.steps();
-        for row in rows(done, step) {
-            if row.at::<Option<u64>>(3)? == Some(caller.user) && row.at::<u8>(4)? < MessageState::Delivered.code() {
-                let whose = (row.at(1)?, row.at(2)?);
-                told.entry(whose).or_default().push(row.at(0)?);
-            }
+    for row in (first..first + chunks).flat_map(|step| rows(done, step)) {
+        if row.at::<Option<u64>>(3)? == Some(caller.user) && row.at::<u8>(4)? < MessageState::Delivered.code() {
+            let whose = (row.at(1)?, row.at(2)?);
+            told.entry(whose).or_default().push(row.at(0)?);
         }
-        delivered += done.get(step + 1).map_or(0, |update| update.affected);
     }
+    let delivered: u64 = done.iter().rev().take(chunks).map(|update| update.affected).sum();
     for ((sender, conversation), messages) in told {
         let change = StateChange {
             conversation,

@@ -44,7 +44,7 @@ pub struct Taken {
     pub column: u32,
 }
 
-/// How many columns of each step others take: what they take must be there, and nothing else.
+/// How many columns the steps have that others take from: up to the last one that is taken, and no more.
 #[derive(Debug)]
 pub struct Widths(Vec<u32>);
 
@@ -68,7 +68,7 @@ impl Widths {
         Ok(Self(widths))
     }
 
-    /// How many columns of a step others take; 0 for nearly all.
+    /// How many columns a step has; 0 where nobody takes any.
     pub fn width(&self, step: usize) -> u32 {
         self.0.get(step).copied().unwrap_or(0)
     }

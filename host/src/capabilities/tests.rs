@@ -49,3 +49,28 @@ async fn a_node_whose_queue_does_not_take_a_push_is_noted_as_behind() {
     assert_eq!(behind, ["full"], "and the other one has it");
     std::fs::remove_dir_all(folder).unwrap();
 }
+
+#[tokio::test]
+async fn what_a_node_pushes_to_itself_does_not_go_by_the_queue_of_all() {
+    let folder = std::env::temp_dir().join(format!("mpim-near-{}", std::process::id()));
+    let settings = Settings::default();
+    let mut node = node(&folder, &settings);
+    node.near = Some(Queue::Memory(memory::Queue::new(&settings.queue)));
+    node.peers.set_alive(vec!["node".to_owned(), "other".to_owned()]);
+    let push = Push::Subscribe {
+        users: vec![1],
+        topic: "t".to_owned(),
+    };
+    publish(&push, &node).await.unwrap();
+    let waiting = async |queue: &Queue, name| queue.receive(&Push::topic(name), "g", 9, 0).await.unwrap().len();
+    let near = node.near.as_ref().unwrap();
+    assert_eq!(
+        (waiting(near, "node").await, waiting(&node.queue, "node").await),
+        (1, 0)
+    );
+    assert_eq!(
+        (waiting(near, "other").await, waiting(&node.queue, "other").await),
+        (0, 1)
+    );
+    std::fs::remove_dir_all(folder).unwrap();
+}

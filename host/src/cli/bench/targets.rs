@@ -20,7 +20,7 @@ enum Bound {
     AtLeast(f64),
 }
 
-/// A target: of the rows of a benchmark whose names have these letters, a figure.
+/// A target: a figure of the row of that name, or of the last row with these letters in its name.
 struct Target {
     what: &'static str,
     benchmark: &'static str,
@@ -222,7 +222,7 @@ pub(super) struct Held {
     pub(super) off: f64,
 }
 
-/// Every target of which something was measured; of several rows the last, which is the largest.
+/// Every target of which something was measured.
 pub(super) fn held(records: &[Record]) -> Vec<Held> {
     TARGETS.iter().filter_map(|target| target.held(records)).collect()
 }
@@ -232,14 +232,10 @@ impl Target {
         let of = records
             .iter()
             .filter(|record| record.benchmark == self.benchmark && self.on.fits(record));
-        let mut rows = of
-            .flat_map(|record| &record.rows)
-            .filter(|row| row.name.contains(self.row));
-        let measured = match self.benchmark {
-            // Rows whose names begin alike are told apart by their order: the plain one comes first.
-            "host" => self.figure(rows.next()?),
-            _ => self.figure(rows.next_back()?),
-        }?;
+        let rows: Vec<&Row> = of.flat_map(|record| &record.rows).collect();
+        let named = rows.iter().find(|row| row.name == self.row);
+        let row = named.or_else(|| rows.iter().rfind(|row| row.name.contains(self.row)))?;
+        let measured = self.figure(row)?;
         let (sign, bound, off) = match self.bound {
             AtMost(bound) => ("≤", bound, measured / bound),
             AtLeast(bound) => ("≥", bound, bound / measured.max(f64::MIN_POSITIVE)),
