@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 
 use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
-use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::config::{SandboxSettings, ms};
 
@@ -44,6 +44,8 @@ impl Engine {
             .max_memories_per_component(2)
             .max_memory_size(settings.memory_max_mib << 20)
             .linear_memory_keep_resident(settings.keep_resident_bytes)
+            // Where the kernel can say which pages were written, only those are made as they were.
+            .pagemap_scan(Enabled::Auto)
             .table_keep_resident(8 << 10);
         let mut config = Config::new();
         config
