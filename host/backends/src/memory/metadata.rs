@@ -70,12 +70,12 @@ impl Metadata {
         let now = Instant::now();
         let mut leases = lock(&self.leases);
         leases.sweep(wanted.len().saturating_mul(SWEPT_PER_WRITE), now);
-        if leases.count.saturating_add(wanted.len()) > self.settings.leases_max {
+        if leases.ends.len().saturating_add(wanted.len()) > self.settings.leases_max {
             let new = wanted
                 .iter()
                 .filter(|lease| !leases.has(&lease.set, &lease.member))
                 .count();
-            if leases.count.saturating_add(new) > self.settings.leases_max {
+            if leases.ends.len().saturating_add(new) > self.settings.leases_max {
                 return Err(Fault::Overloaded(format!(
                     "more than {} leases",
                     self.settings.leases_max
@@ -101,7 +101,7 @@ impl Metadata {
         let now = Instant::now();
         let leases = lock(&self.leases);
         sets.iter()
-            .map(|set| leases.alive(set, now).cloned().collect())
+            .map(|set| leases.alive(set, now).map(str::to_owned).collect())
             .collect()
     }
 
@@ -126,7 +126,7 @@ impl Metadata {
     /// Leases that take memory, alive or not.
     #[cfg(test)]
     pub(super) fn kept(&self) -> usize {
-        lock(&self.leases).count
+        lock(&self.leases).ends.len()
     }
 
     fn fits(&self, name: &str) -> Result<(), Fault> {
@@ -140,84 +140,67 @@ impl Metadata {
     }
 }
 
-/// Sets with members, each with the moment at which its lease ends. No set is empty.
+/// Behind a key, or from the beginning.
+fn after(key: Option<&str>) -> (Bound<&str>, Bound<&str>) {
+    (key.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded)
+}
+
+/// The name of a set and that of a member.
+type Key = (Box<str>, Box<str>);
+
+/// Members of sets, each with the moment at which its lease ends. One tree for all: most sets have one member or two.
 #[derive(Debug, Default)]
 struct Leases {
-    sets: BTreeMap<String, BTreeMap<String, Instant>>,
-    count: usize,
-    /// The set and member that were swept last.
-    swept: Option<(String, String)>,
+    ends: BTreeMap<Key, Instant>,
+    /// The one that was swept last.
+    swept: Option<Key>,
 }
 
 impl Leases {
     fn has(&self, set: &str, member: &str) -> bool {
-        self.sets.get(set).is_some_and(|members| members.contains_key(member))
+        self.ends.contains_key(&key(set, member))
     }
 
     fn put(&mut self, lease: Lease, ends: Instant, now: Instant) -> bool {
-        let before = self.sets.entry(lease.set).or_default().insert(lease.member, ends);
-        if before.is_none() {
-            self.count += 1;
-        }
+        let before = self.ends.insert((lease.set.into(), lease.member.into()), ends);
         before.is_none_or(|ended| ended <= now)
     }
 
     fn remove(&mut self, set: &str, member: &str) -> Option<Instant> {
-        let members = self.sets.get_mut(set)?;
-        let ends = members.remove(member)?;
-        if members.is_empty() {
-            self.sets.remove(set);
-        }
-        self.count -= 1;
-        Some(ends)
+        self.ends.remove(&key(set, member))
     }
 
-    fn alive(&self, set: &str, now: Instant) -> impl Iterator<Item = &String> {
-        let members = self.sets.get(set).into_iter().flatten();
-        members.filter(move |(_, ends)| now < **ends).map(|(member, _)| member)
+    /// The live members of a set, in the order of their bytes.
+    fn alive(&self, set: &str, now: Instant) -> impl Iterator<Item = &str> {
+        self.ends
+            .range(key(set, "")..)
+            .take_while(move |((of, _), _)| **of == *set)
+            .filter(move |(_, ends)| now < **ends)
+            .map(|((_, member), _)| &**member)
     }
 
     /// Looks at the next `count` leases after those of the last time, and drops what has ended.
     fn sweep(&mut self, count: usize, now: Instant) {
-        let mut seen = 0;
+        let after = self.swept.take().map_or(Bound::Unbounded, Bound::Excluded);
         let mut ended = Vec::new();
-        let last = self.swept.take();
-        'sets: for (set, members) in self
-            .sets
-            .range::<str, _>(from(last.as_ref().map(|(set, _)| set.as_str())))
-        {
-            let resumed = last
-                .as_ref()
-                .filter(|(last, _)| last == set)
-                .map(|(_, member)| member.as_str());
-            for (member, ends) in members.range::<str, _>(after(resumed)) {
-                if seen == count {
-                    break 'sets;
-                }
-                seen += 1;
-                if *ends <= now {
-                    ended.push((set.clone(), member.clone()));
-                }
-                // Only the last one is needed, and names are short: a copy each is what the borrow costs.
-                if seen == count {
-                    self.swept = Some((set.clone(), member.clone()));
-                }
+        let mut last = None;
+        for (seen, (key, ends)) in self.ends.range((after, Bound::Unbounded)).take(count).enumerate() {
+            if *ends <= now {
+                ended.push(key.clone());
+            }
+            if seen + 1 == count {
+                last = Some(key.clone());
             }
         }
-        for (set, member) in ended {
-            self.remove(&set, &member);
+        self.swept = last;
+        for key in ended {
+            self.ends.remove(&key);
         }
     }
 }
 
-/// From a key on, or from the beginning.
-fn from(key: Option<&str>) -> (Bound<&str>, Bound<&str>) {
-    (key.map_or(Bound::Unbounded, Bound::Included), Bound::Unbounded)
-}
-
-/// Behind a key, or from the beginning.
-fn after(key: Option<&str>) -> (Bound<&str>, Bound<&str>) {
-    (key.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded)
+fn key(set: &str, member: &str) -> Key {
+    (set.into(), member.into())
 }
 
 #[derive(Debug)]
