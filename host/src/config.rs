@@ -168,10 +168,13 @@ pub struct GatewaySettings {
     pub written: Option<MethodName>,
     /// Told the node and the ids of all its connections, as often as `renewed`.
     pub sweep: Option<MethodName>,
-    /// Which method does many calls of another: requests of one connection that wait together are made as one call.
+    /// Which method does many calls of another: requests of one connection that wait together are made as one call, and so
+    /// is what the gateway itself asks of functions for connections that come and go at the same moment.
     pub together: BTreeMap<MethodName, MethodName>,
-    /// How many requests are made as one call.
+    /// How many calls are made as one; the methods of this project take 100 at most.
     pub together_max: usize,
+    /// How many calls of one such method may wait; one more is `overloaded`.
+    pub together_waiting_max: usize,
     /// The interface of notifications, without its version: the host implements it from its types.
     pub notify: Option<String>,
     /// How often leases are renewed.
@@ -223,6 +226,7 @@ impl Default for GatewaySettings {
             frame_max_bytes: 64 * 1024,
             together: BTreeMap::new(),
             together_max: 64,
+            together_waiting_max: 65_536,
             answer_max_bytes: 16 * 1024 * 1024,
             login_within_ms: 30_000,
             ping_after_ms: 30_000,
@@ -232,7 +236,7 @@ impl Default for GatewaySettings {
             outbox_max_bytes: 4 * 1024 * 1024,
             connections_max: 200_000,
             batch_max: 64,
-            read_buffer_bytes: 4096,
+            read_buffer_bytes: 1024,
             write_buffer_bytes: 16 * 1024,
             written_every_ms: 100,
             drain_within_ms: 5_000,

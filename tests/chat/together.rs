@@ -1,5 +1,7 @@
-//! Requests of one connection that wait together: they are answered, kept and pushed as if each had come alone.
+//! Requests of one connection that wait together, and connections that come and go together: all is answered, kept and
+//! pushed as if each had come alone.
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::harness::raw::{Frame, Kind};
@@ -27,12 +29,17 @@ async fn answers(raw: &mut Raw, count: usize) -> Vec<Value> {
 }
 
 async fn many(node: &Node) -> f64 {
+    invokes(node, "send", "send-messages").await
+}
+
+/// How often a method has answered.
+async fn invokes(node: &Node, function: &str, method: &str) -> f64 {
     let token = node.operator_token();
     let metrics = http::get(node, "/admin/metrics", Some(&token)).await.text;
-    let name = r#"mpim_invokes_total{function="send",method="send-messages",outcome="answered"}"#;
+    let name = format!(r#"mpim_invokes_total{{function="{function}",method="{method}",outcome="answered"}}"#);
     let counts = metrics
         .lines()
-        .filter_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
+        .filter_map(|line| line.strip_prefix(&name)?.trim().parse::<f64>().ok());
     counts.sum()
 }
 
@@ -114,5 +121,88 @@ async fn what_was_said_before_the_end_is_done() {
     assert_eq!((answered, close.0), (30, 1003));
     for place in 1..=30 {
         assert_eq!(bob.notified("message").await["cursor"], place.to_string());
+    }
+}
+
+/// How many connections come and go at once.
+const CROWD: usize = 48;
+
+#[tokio::test]
+async fn connections_that_come_and_go_together_are_each_served_refused_and_ended_as_if_alone() {
+    let node = Node::start();
+    let (mut ann, bob) = (
+        Client::register(&node, "ann").await,
+        Client::register(&node, "bob").await,
+    );
+    let online = async |ann: &mut Client| ann.call("presence.count-online", json!({})).await.expect("a count");
+    // Some of their tokens are nobody's, and one has no form of a token.
+    let token = |place: usize| match place % 6 {
+        4 => "0".repeat(64),
+        5 => "nonsense".to_owned(),
+        _ => bob.token.clone(),
+    };
+    let tokens: Vec<String> = (0..CROWD).map(token).collect();
+    let crowd = join_all(tokens.iter().map(|token| Client::resume(&node, token))).await;
+    let mut came = Vec::new();
+    for (place, outcome) in crowd.into_iter().enumerate() {
+        match (place % 6, outcome) {
+            (0..4, Ok(client)) => {
+                assert_eq!(client.user, bob.user);
+                came.push(client);
+            }
+            (4.., Err(refusal)) => assert_eq!(refusal.code, "unauthenticated"),
+            (_, other) => panic!("{place}: {:?}", other.map(|client| client.user)),
+        }
+    }
+    if node.has_functions() {
+        for (function, method) in [
+            ("login", "verify-tokens"),
+            ("route", "register-connections"),
+            ("presence", "set-all-online"),
+            ("groups", "topics-of-all"),
+        ] {
+            assert!(
+                invokes(&node, function, method).await > 0.0,
+                "{method}: none was made together"
+            );
+        }
+    }
+    assert_eq!(online(&mut ann).await, "2");
+    let sent = json!({ "to": bob.user, "client_id": "1", "content": "to all of you" });
+    ann.call("send.send-message", sent).await.expect("sent");
+    for client in &mut came {
+        assert_eq!(client.notified("message").await["body"]["content"], "to all of you");
+    }
+
+    // All but the first connection of all end at once: the user stays. Then that one does, too.
+    drop(came);
+    let connections = async || {
+        let token = node.operator_token();
+        let of = json!({ "user": bob.user });
+        let found = http::done(&node, "route", "get-connections", &of, Some(&token)).await;
+        found.as_array().expect("connections").len()
+    };
+    while connections().await > 1 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(online(&mut ann).await, "2");
+    bob.drop_abruptly();
+    while online(&mut ann).await != "1" {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_close_of_the_client_is_answered_with_a_close() {
+    let node = Node::start();
+    let ann = Client::register(&node, "ann").await;
+    for code in [None, Some(1000_u16)] {
+        let mut raw = Raw::resume(&node, &ann.token).await;
+        let payload = code.map(u16::to_be_bytes).into_iter().flatten().collect::<Vec<u8>>();
+        let length = u8::try_from(payload.len()).expect("short");
+        raw.put(&[&[0x88, 0x80 | length, 0, 0, 0, 0][..], &payload].concat())
+            .await;
+        let answer = raw.next_but_pings().await.expect("a frame");
+        assert_eq!((answer.kind, answer.payload), (Kind::Close, payload));
     }
 }

@@ -83,8 +83,9 @@ impl contacts::Guest for Component {
 }
 
 impl relations::Guest for Component {
-    async fn watchers(user: u64) -> Result<Vec<u64>, Error> {
-        store::watchers(user).await
+    async fn watchers(users: Vec<u64>) -> Result<Vec<Vec<u64>>, Error> {
+        guest::at_most_together(users.len())?;
+        store::watchers(&users).await
     }
 }
 

@@ -15,7 +15,7 @@ use crate::bindings::exports::mpim::im::contacts::{Contact, ContactState, User};
 use crate::rules::{self, MOST_WATCHERS};
 use guest::cache::{Keep, cached, cached_one, forget_after};
 use guest::sql::{self, Batch, Done, Read, Row, Value};
-use guest::{Error, params};
+use guest::{Error, join_all, params};
 
 /// Most users of whom `blocked` tells; no setting allows more.
 const LONGEST_LIST: u32 = 10_000;
@@ -283,15 +283,20 @@ pub(crate) async fn blocked(owner: u64) -> Result<Vec<u64>, Error> {
         .unwrap_or_default())
 }
 
-/// The accepted contacts of a user whom the user has not blocked.
-pub(crate) async fn watchers(user: u64) -> Result<Vec<u64>, Error> {
+/// The accepted contacts of each of some users whom that user has not blocked.
+pub(crate) async fn watchers(of: &[u64]) -> Result<Vec<Vec<u64>>, Error> {
     let sql = "SELECT c.peer_id FROM contacts c WHERE c.owner_id = ? AND c.state = ? \
          AND NOT EXISTS (SELECT 1 FROM blocks b WHERE b.owner_id = c.owner_id AND b.peer_id = c.peer_id) \
          ORDER BY c.peer_id LIMIT ?";
-    let load = async || users(sql, params![user, ContactState::Accepted, MOST_WATCHERS]).await;
-    Ok(cached_one(watchers_key(user), KEEP_RELATION, load)
-        .await?
-        .unwrap_or_default())
+    // Each of them may have many: they are read apart, at once.
+    let load = async |missing: &[usize]| {
+        let missing = missing.iter().filter_map(|place| of.get(*place));
+        let read = missing.map(|user| users(sql, params![*user, ContactState::Accepted, MOST_WATCHERS]));
+        join_all(read).await.into_iter().collect()
+    };
+    let keys = of.iter().copied().map(watchers_key).collect();
+    let found = cached(keys, KEEP_RELATION, load).await?;
+    Ok(found.into_iter().map(Option::unwrap_or_default).collect())
 }
 
 /// The users that a read gives. That there are none is an answer as any other: it lives as long.

@@ -16,7 +16,7 @@ mod stories;
 use announce::Announcement;
 use bindings::exports::mpim::im::group_topics;
 use bindings::exports::mpim::im::groups::{self, Group, JoinPolicy, Member, Role};
-use guest::{Caller, Connection, Error, ErrorCode, GroupChangeKind, now_ms};
+use guest::{Caller, Connection, Error, ErrorCode, GroupChangeKind, join_all, now_ms};
 
 /// How often a change is tried when the group changes between a refusal and the read that explains it.
 const ROUNDS: u32 = 3;
@@ -171,12 +171,23 @@ impl groups::Guest for Component {
 
 impl group_topics::Guest for Component {
     async fn topics(connection: Connection) -> Result<Vec<String>, Error> {
-        Ok(store::group_ids_of(connection.user)
-            .await?
-            .into_iter()
-            .map(announce::topic)
-            .collect())
+        Ok(topics(&store::group_ids_of(connection.user).await?))
     }
+
+    async fn topics_of_all(connections: Vec<Connection>) -> Result<Vec<Result<Vec<String>, Error>>, Error> {
+        guest::at_most_together(connections.len())?;
+        let users: Vec<u64> = connections.iter().map(|connection| connection.user).collect();
+        let Some(groups) = store::group_ids_of_all(&users).await? else {
+            // Too many for one answer of the store.
+            return Ok(join_all(connections.into_iter().map(Self::topics)).await);
+        };
+        let of = |user| Ok(groups.get(user).map(|groups| topics(groups)).unwrap_or_default());
+        Ok(users.iter().map(of).collect())
+    }
+}
+
+fn topics(groups: &[u64]) -> Vec<String> {
+    groups.iter().copied().map(announce::topic).collect()
 }
 
 async fn left(caller: &Caller, group: u64) -> Result<(), Error> {

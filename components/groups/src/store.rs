@@ -2,6 +2,8 @@
 //!
 //! What a caller asks to see is read through the cache; what says why a batch was refused is read from the store.
 
+use std::collections::HashMap;
+
 use crate::bindings::exports::mpim::im::groups::{Group, JoinPolicy, Member, Role};
 use crate::rules::{self, Standing};
 use crate::settings::{self, LONGEST_LIST};
@@ -138,6 +140,29 @@ pub(crate) async fn group_ids_of(user: u64) -> Result<Vec<u64>, Error> {
     )
     .await?;
     rows.iter().map(|row| row.at(0)).collect()
+}
+
+/// The same of several users; none when they are too many for one answer.
+pub(crate) async fn group_ids_of_all(users: &[u64]) -> Result<Option<HashMap<u64, Vec<u64>>>, Error> {
+    let mut params: Vec<Value> = users.iter().copied().map(Value::from).collect();
+    params.push(Value::from(u64::from(LONGEST_LIST) + 1));
+    let places = sql::places(users.len());
+    let rows = sql::query(
+        format!(
+            "SELECT m.user_id, g.id FROM members m JOIN chat_groups g ON g.id = m.conversation_id \
+             WHERE m.user_id IN ({places}) LIMIT ?"
+        ),
+        params,
+    )
+    .await?;
+    if rows.len() > LONGEST_LIST as usize {
+        return Ok(None);
+    }
+    let mut groups: HashMap<u64, Vec<u64>> = HashMap::new();
+    for row in &rows {
+        groups.entry(row.at(0)?).or_default().push(row.at(1)?);
+    }
+    Ok(Some(groups))
 }
 
 /// A page of members by user id, after one; empty, too, for a viewer who is no member. The list of a group that is not

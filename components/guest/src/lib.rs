@@ -21,6 +21,17 @@ pub use bindings::mpim::im::types::{Error, ErrorCode, Message, MessageState, Qos
 
 pub use futures_util::future::join_all;
 
+/// How many calls a method that does many of them takes.
+pub const MOST_TOGETHER: usize = 100;
+
+/// Refuses to do more calls together than [`MOST_TOGETHER`].
+pub fn at_most_together(calls: usize) -> Result<(), Error> {
+    match calls > MOST_TOGETHER {
+        true => Err(Error::too_large(format!("{calls} at once, at most {MOST_TOGETHER}"))),
+        false => Ok(()),
+    }
+}
+
 /// Milliseconds since the epoch, UTC, from the WASI clock.
 pub fn now_ms() -> u64 {
     std::time::SystemTime::now()
@@ -253,9 +264,9 @@ pub mod route {
 pub mod relations {
     use crate::Error;
 
-    /// The accepted contacts of a user.
-    pub async fn watchers(user: u64) -> Result<Vec<u64>, Error> {
-        crate::import!(async crate::bindings::mpim::im::relations, watchers, watchers(user))
+    /// The accepted contacts of each of some users, in the order asked.
+    pub async fn watchers(users: Vec<u64>) -> Result<Vec<Vec<u64>>, Error> {
+        crate::import!(async crate::bindings::mpim::im::relations, watchers, watchers(users))
     }
 }
 

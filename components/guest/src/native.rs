@@ -174,7 +174,7 @@ pub trait Host {
     fn route_message(&self, users: Vec<u64>) -> Answer<Result<Decision, Error>> {
         absent_function()
     }
-    fn watchers(&self, user: u64) -> Answer<Result<Vec<u64>, Error>> {
+    fn watchers(&self, users: Vec<u64>) -> Answer<Result<Vec<Vec<u64>>, Error>> {
         absent_function()
     }
 

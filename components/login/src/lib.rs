@@ -73,13 +73,20 @@ impl login::Guest for Component {
     }
 
     async fn verify(token: String) -> Result<Identity, Error> {
-        let unknown = || Error::unauthenticated("the token is unknown, expired or revoked");
-        if !token::is_well_formed(&token) {
-            return Err(unknown());
-        }
-        store::identity(token::hash(&token), guest::now_ms())
-            .await?
-            .ok_or_else(unknown)
+        let mut verified = Self::verify_tokens(vec![token]).await?;
+        verified.pop().unwrap_or_else(|| Err(unknown_token()))
+    }
+
+    async fn verify_tokens(tokens: Vec<String>) -> Result<Vec<Result<Identity, Error>>, Error> {
+        guest::at_most_together(tokens.len())?;
+        let hash = |token: &String| token::is_well_formed(token).then(|| token::hash(token));
+        let hashes: Vec<Option<String>> = tokens.iter().map(hash).collect();
+        let identities = store::identities(hashes.iter().flatten(), guest::now_ms()).await?;
+        let known = |hash: &Option<String>| identities.get(hash.as_ref()?).cloned();
+        Ok(hashes
+            .iter()
+            .map(|hash| known(hash).ok_or_else(unknown_token))
+            .collect())
     }
 
     async fn logout(caller: Caller) -> Result<(), Error> {
@@ -106,6 +113,10 @@ impl session_check::Guest for Component {
         let live = store::live_sessions(&rules::sessions_of(&connections), guest::now_ms()).await?;
         Ok(rules::ended_connections(&connections, &live))
     }
+}
+
+fn unknown_token() -> Error {
+    Error::unauthenticated("the token is unknown, expired or revoked")
 }
 
 /// The policy of the service. A text that is none is refused rather than read as the default:

@@ -1,6 +1,6 @@
 //! Accounts and sessions in SQL. A session is live until it is ended or its time has come.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use guest::sql::{self, Batch, Row, Value};
 use guest::{Error, Identity, params};
@@ -166,14 +166,26 @@ fn without_other(batch: Batch, user: u64, new: &NewSession) -> Batch {
     )
 }
 
-/// What a token stands for, while its session is live.
-pub(crate) async fn identity(token_hash: String, now: u64) -> Result<Option<Identity>, Error> {
-    let row = sql::query_one(
-        "SELECT user_id, id, device, device_class, expires_at FROM sessions \
-         WHERE token_hash = ? AND ended_at IS NULL AND expires_at > ?",
-        params![token_hash, now],
-    );
-    row.await?.as_ref().map(read_identity).transpose()
+/// What tokens stand for, while their sessions are live, by the hash of each.
+pub(crate) async fn identities(
+    token_hashes: impl Iterator<Item = &String>,
+    now: u64,
+) -> Result<HashMap<String, Identity>, Error> {
+    let mut params: Vec<Value> = token_hashes.map(|hash| Value::from(hash.as_str())).collect();
+    if params.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let places = sql::places(params.len());
+    params.push(Value::from(now));
+    let rows = sql::query(
+        format!(
+            "SELECT user_id, id, device, device_class, expires_at, token_hash FROM sessions \
+             WHERE token_hash IN ({places}) AND ended_at IS NULL AND expires_at > ?"
+        ),
+        params,
+    )
+    .await?;
+    rows.iter().map(|row| Ok((row.at(5)?, read_identity(row)?))).collect()
 }
 
 fn read_identity(row: &Row) -> Result<Identity, Error> {

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use guest::queue::Entry;
 use guest::sql::{self, Batch};
-use guest::{Error, Priority, cache, config, hint, params, queue, telemetry};
+use guest::{Error, Priority, cache, config, hint, join_all, params, queue, telemetry};
 
 use crate::bindings::exports::mpim::im::presence::Status;
 use crate::rules;
@@ -33,11 +33,13 @@ fn key(user: u64) -> String {
     format!("last-seen/{user}")
 }
 
-/// Says that a user was online at a time.
-pub(crate) async fn note(user: u64, at: u64) {
+/// Says that users were online at a time: to readers each by itself, and to the store in one entry.
+pub(crate) async fn note(users: &[u64], at: u64) {
     let ttl_ms = config::value_or("last-seen-cache-ms", CACHED_MS).max(1);
-    hint("last-seen", cache::set(key(user), &at, ttl_ms).await);
-    let published = queue::publish(TOPIC, Priority::Normal, rules::entry(user, at)).await;
+    for kept in join_all(users.iter().map(|user| cache::set(key(*user), &at, ttl_ms))).await {
+        hint("last-seen", kept);
+    }
+    let published = queue::publish(TOPIC, Priority::Normal, rules::entry(users, at)).await;
     hint("last-seen", published.map(drop));
 }
 

@@ -16,7 +16,7 @@ use bindings::exports::mpim::im::presence;
 pub use bindings::exports::mpim::im::presence::{Guest as Presence, Status};
 pub use bindings::exports::mpim::im::presence_lease::Guest as PresenceLease;
 use bindings::exports::mpim::im::{presence_lease, presence_record};
-use guest::{Audience, Caller, Connection, Error, PresenceChange};
+use guest::{Audience, Caller, Connection, Error, PresenceChange, join_all};
 
 /// The component: see `wit/im/presence.wit` for what each method promises.
 pub struct Component;
@@ -42,17 +42,23 @@ impl presence::Guest for Component {
 
 impl presence_lease::Guest for Component {
     async fn set_online(connection: Connection) -> Result<(), Error> {
-        if store::add(&connection).await? {
-            changed(connection.user, true).await;
-        }
-        Ok(())
+        come(&[connection]).await
     }
 
     async fn set_offline(connection: Connection) -> Result<(), Error> {
-        if store::end(&connection).await? {
-            changed(connection.user, false).await;
-        }
-        Ok(())
+        go(&[connection]).await
+    }
+
+    async fn set_all_online(connections: Vec<Connection>) -> Result<Vec<Result<(), Error>>, Error> {
+        guest::at_most_together(connections.len())?;
+        come(&connections).await?;
+        Ok(vec![Ok(()); connections.len()])
+    }
+
+    async fn set_all_offline(connections: Vec<Connection>) -> Result<Vec<Result<(), Error>>, Error> {
+        guest::at_most_together(connections.len())?;
+        go(&connections).await?;
+        Ok(vec![Ok(()); connections.len()])
     }
 
     async fn renew_presence(connections: Vec<Connection>) -> Result<(), Error> {
@@ -66,18 +72,34 @@ impl presence_record::Guest for Component {
     }
 }
 
-/// A user came or went: noted first, so that a watcher who is told and asks is told the same.
-async fn changed(user: u64, online: bool) {
-    let at = guest::now_ms();
-    last_seen::note(user, at).await;
-    guest::hint("presence", tell_watchers(user, online, at).await);
+async fn come(connections: &[Connection]) -> Result<(), Error> {
+    changed(store::add(connections).await?, true).await;
+    Ok(())
 }
 
-async fn tell_watchers(user: u64, online: bool, at: u64) -> Result<(), Error> {
-    let watchers = guest::relations::watchers(user).await?;
-    if watchers.is_empty() {
-        return Ok(());
+async fn go(connections: &[Connection]) -> Result<(), Error> {
+    changed(store::end(connections).await?, false).await;
+    Ok(())
+}
+
+/// Users came or went: noted first, so that a watcher who is told and asks is told the same.
+async fn changed(users: Vec<u64>, online: bool) {
+    if users.is_empty() {
+        return;
     }
-    let change = PresenceChange { user, online, at };
-    guest::notify::presence(Audience::users(watchers), change).await
+    let at = guest::now_ms();
+    last_seen::note(&users, at).await;
+    match guest::relations::watchers(users.clone()).await {
+        Ok(watchers) => {
+            let watched = users.into_iter().zip(watchers);
+            let watched = watched.filter(|(_, watchers)| !watchers.is_empty());
+            join_all(watched.map(|(user, watchers)| tell(watchers, PresenceChange { user, online, at }))).await;
+        }
+        failed => guest::hint("presence", failed.map(drop)),
+    }
+}
+
+async fn tell(watchers: Vec<u64>, change: PresenceChange) {
+    let told = guest::notify::presence(Audience::users(watchers), change).await;
+    guest::hint("presence", told);
 }

@@ -21,6 +21,12 @@ pub(crate) fn at_most_users(users: &[u64]) -> Result<(), Error> {
     Ok(())
 }
 
+/// The users of connections, each once.
+pub(crate) fn users(connections: &[Connection]) -> Vec<u64> {
+    let users: BTreeSet<u64> = connections.iter().map(|connection| connection.user).collect();
+    users.into_iter().collect()
+}
+
 /// The member for the set of the user: `id|class`. The id has no separator, so that the first one
 /// ends it and the class may hold any characters.
 pub(crate) fn member(connection: &Connection) -> String {
@@ -46,9 +52,10 @@ pub(crate) fn status(user: u64, members: &[String]) -> Status {
     }
 }
 
-/// What is published when a user was online at a time: `user,time`.
-pub(crate) fn entry(user: u64, at: u64) -> Vec<u8> {
-    format!("{user},{at}").into_bytes()
+/// What is published when users were online at a time: `user,…,time`.
+pub(crate) fn entry(users: &[u64], at: u64) -> Vec<u8> {
+    let numbers: Vec<String> = users.iter().chain([&at]).map(u64::to_string).collect();
+    numbers.join(",").into_bytes()
 }
 
 /// What some entries say: the latest time of each user, and how many entries are not of our making.
@@ -62,21 +69,24 @@ pub(crate) struct Latest {
 pub(crate) fn latest<'a>(entries: impl IntoIterator<Item = &'a [u8]>) -> Latest {
     let mut latest = Latest::default();
     for payload in entries {
-        let Some((user, at)) = read_entry(payload) else {
+        let Some((users, at)) = read_entry(payload) else {
             latest.undecodable += 1;
             continue;
         };
-        let time = latest.times.entry(user).or_insert(at);
-        *time = at.max(*time);
+        for user in users {
+            let time = latest.times.entry(user).or_insert(at);
+            *time = at.max(*time);
+        }
     }
     latest
 }
 
 /// Ids and times have 63 bits: what is beyond is not of our making, and as a time could never be overwritten.
-fn read_entry(payload: &[u8]) -> Option<(u64, u64)> {
-    let (user, at) = std::str::from_utf8(payload).ok()?.split_once(',')?;
+fn read_entry(payload: &[u8]) -> Option<(Vec<u64>, u64)> {
+    let (users, at) = std::str::from_utf8(payload).ok()?.rsplit_once(',')?;
     let number = |text: &str| text.parse().ok().filter(|number| i64::try_from(*number).is_ok());
-    Some((number(user)?, number(at)?))
+    let users = users.split(',').map(number).collect::<Option<_>>()?;
+    Some((users, number(at)?))
 }
 
 #[cfg(test)]
@@ -125,16 +135,16 @@ mod tests {
 
     #[test]
     fn of_entries_in_any_order_the_latest_of_each_user_counts() {
-        let entries = [(1, 5), (2, 9), (1, 7), (1, 6)].map(|(user, at)| entry(user, at));
+        let entries = [(&[1][..], 5), (&[2, 3], 9), (&[1], 7), (&[3, 1], 6)].map(|(users, at)| entry(users, at));
         let read = latest(entries.iter().map(Vec::as_slice));
-        assert_eq!(read.times, BTreeMap::from([(1, 7), (2, 9)]));
+        assert_eq!(read.times, BTreeMap::from([(1, 7), (2, 9), (3, 9)]));
         assert_eq!(read.undecodable, 0);
     }
 
     #[test]
     fn entries_of_another_making_are_counted_and_say_nothing() {
-        let beyond = entry(1, u64::MAX);
-        let foreign: [&[u8]; 8] = [b"", b"1", b",", b"1,", b"1,2,3", b"x,1", b"\xff,1", &beyond];
+        let beyond = entry(&[1], u64::MAX);
+        let foreign: [&[u8]; 8] = [b"", b"1", b",", b"1,", b"1,,3", b"x,1", b"\xff,1", &beyond];
         let (times, undecodable) = (BTreeMap::new(), foreign.len() as u64);
         assert_eq!(latest(foreign), Latest { times, undecodable });
     }

@@ -38,32 +38,63 @@ fn lease_ttl_ms() -> u64 {
     guest::config::value_or("lease-ttl-ms", DEFAULT_LEASE_TTL_MS)
 }
 
-/// Adds the presence of a connection; whether the user came online with it.
-pub(crate) async fn add(connection: &Connection) -> Result<bool, Error> {
+/// Adds the presences of connections; the users that came online with them.
+pub(crate) async fn add(connections: &[Connection]) -> Result<Vec<u64>, Error> {
+    if connections.is_empty() {
+        return Ok(Vec::new());
+    }
     let ttl_ms = lease_ttl_ms();
-    let leases = vec![
-        presence_lease(connection, ttl_ms),
-        online_lease(connection.user, ttl_ms),
-    ];
-    Ok(metadata::put(leases).await?.last().copied().unwrap_or(false))
+    let of = |connection| {
+        [
+            presence_lease(connection, ttl_ms),
+            online_lease(connection.user, ttl_ms),
+        ]
+    };
+    let new = metadata::put(connections.iter().flat_map(of).collect()).await?;
+    // The second of each two is that of the user.
+    let came = connections.iter().zip(new.chunks_exact(2));
+    let came = came.filter(|(_, new)| new.last().copied().unwrap_or(false));
+    Ok(came.map(|(connection, _)| connection.user).collect())
 }
 
-/// Ends the presence of a connection; whether the user went offline with it.
-pub(crate) async fn end(connection: &Connection) -> Result<bool, Error> {
-    metadata::remove(user_set(connection.user), rules::member(connection)).await?;
-    if status(connection.user).await?.online {
-        return Ok(false);
-    }
-    if !metadata::remove(ONLINE.to_owned(), connection.user.to_string()).await? {
-        return Ok(false);
-    }
+/// Ends the presences of connections; the users that went offline with them.
+pub(crate) async fn end(connections: &[Connection]) -> Result<Vec<u64>, Error> {
+    let presence = |connection: &Connection| (user_set(connection.user), rules::member(connection));
+    remove(connections.iter().map(presence)).await?;
+    let without = offline(rules::users(connections)).await?;
+    let online = |user: &u64| (ONLINE.to_owned(), user.to_string());
+    let ended = remove(without.iter().map(online)).await?;
+    let went: Vec<u64> = without
+        .into_iter()
+        .zip(ended)
+        .filter_map(|(user, ended)| ended.then_some(user))
+        .collect();
     // Another connection may have come between the look and the removal. It found the user online
     // and told no one, so that the user is to stay online.
-    if status(connection.user).await?.online {
-        metadata::put(vec![online_lease(connection.user, lease_ttl_ms())]).await?;
-        return Ok(false);
+    let offline = offline(went.clone()).await?;
+    let ttl_ms = lease_ttl_ms();
+    let came = went.iter().filter(|user| !offline.contains(user));
+    let again: Vec<Lease> = came.map(|user| online_lease(*user, ttl_ms)).collect();
+    if !again.is_empty() {
+        metadata::put(again).await?;
     }
-    Ok(true)
+    Ok(offline)
+}
+
+/// Those users who have no presence.
+async fn offline(users: Vec<u64>) -> Result<Vec<u64>, Error> {
+    let statuses = statuses(&users).await?;
+    Ok(statuses
+        .into_iter()
+        .filter(|status| !status.online)
+        .map(|status| status.user)
+        .collect())
+}
+
+/// Ends leases, all at once; whether each was alive. All are tried.
+async fn remove(leases: impl Iterator<Item = (String, String)>) -> Result<Vec<bool>, Error> {
+    let removed = guest::join_all(leases.map(|(set, member)| metadata::remove(set, member))).await;
+    removed.into_iter().collect()
 }
 
 /// Renews the presences of connections in one call.
@@ -72,11 +103,10 @@ pub(crate) async fn renew(connections: &[Connection]) -> Result<(), Error> {
         return Ok(());
     }
     let ttl_ms = lease_ttl_ms();
-    let mut users: Vec<u64> = connections.iter().map(|connection| connection.user).collect();
-    users.sort_unstable();
-    users.dedup();
     let presences = connections.iter().map(|connection| presence_lease(connection, ttl_ms));
-    let online = users.into_iter().map(|user| online_lease(user, ttl_ms));
+    let online = rules::users(connections)
+        .into_iter()
+        .map(|user| online_lease(user, ttl_ms));
     metadata::put(presences.chain(online).collect()).await?;
     Ok(())
 }

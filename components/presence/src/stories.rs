@@ -89,13 +89,13 @@ impl Host for Metadata {
         Box::pin(std::future::ready(Ok(count)))
     }
 
-    fn watchers(&self, _: u64) -> Answer<Result<Vec<u64>, Error>> {
+    fn watchers(&self, users: Vec<u64>) -> Answer<Result<Vec<Vec<u64>>, Error>> {
         let watchers = self
             .watchers
             .borrow()
             .clone()
             .ok_or_else(|| Error::internal("contacts are down"));
-        Box::pin(std::future::ready(watchers))
+        Box::pin(std::future::ready(watchers.map(|watchers| vec![watchers; users.len()])))
     }
 
     fn notify_presence(&self, to: Audience, body: PresenceChange) -> Answer<Result<(), HostError>> {
@@ -183,6 +183,31 @@ fn watchers_are_told_of_the_first_connection_and_of_the_last() {
     assert_eq!(metadata.told.borrow().last(), Some(&(vec![2, 3], 7, false)));
     assert!(!finish(Component::get_status(caller(), 7)).unwrap().online);
     assert_eq!(finish(Component::count_online(caller())).unwrap(), 0);
+}
+
+#[test]
+fn connections_that_come_and_go_together_are_told_of_as_if_each_had_come_alone() {
+    let metadata = Metadata::watched_by(&[2]);
+    let connections = vec![
+        connection(1, 7, "phone"),
+        connection(2, 8, "web"),
+        connection(3, 7, "web"),
+    ];
+    let done = finish(Component::set_all_online(connections.clone())).unwrap();
+    assert_eq!(done, [Ok(()), Ok(()), Ok(())]);
+    assert_eq!(*metadata.told.borrow(), [(vec![2], 7, true), (vec![2], 8, true)]);
+    assert_eq!(finish(Component::count_online(caller())).unwrap(), 2);
+
+    let done = finish(Component::set_all_offline(connections[..2].to_vec())).unwrap();
+    assert_eq!(done, [Ok(()), Ok(())]);
+    assert_eq!(metadata.told.borrow()[2..], [(vec![2], 8, false)]);
+    finish(Component::set_all_offline(connections)).unwrap();
+    assert_eq!(metadata.told.borrow()[3..], [(vec![2], 7, false)]);
+    assert_eq!(finish(Component::count_online(caller())).unwrap(), 0);
+
+    let too_many = vec![connection(1, 7, "phone"); guest::MOST_TOGETHER + 1];
+    let refused = finish(Component::set_all_online(too_many)).unwrap_err();
+    assert_eq!(refused.code, guest::ErrorCode::TooLarge);
 }
 
 #[test]

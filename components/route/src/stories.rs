@@ -109,6 +109,23 @@ fn a_registered_connection_is_found_until_it_is_unregistered() {
 }
 
 #[test]
+fn connections_are_registered_and_unregistered_together() {
+    let metadata = Metadata::given();
+    let connections = vec![connection(1, 7, "a"), connection(2, 8, "b"), connection(3, 7, "b")];
+    let done = finish(Component::register_connections(connections.clone())).unwrap();
+    assert_eq!((done, *metadata.put_calls.borrow()), (vec![Ok(()); 3], 1));
+    assert_eq!(finish(Component::gateways(7)).unwrap(), ["a", "b"]);
+
+    let done = finish(Component::unregister_connections(connections[..2].to_vec())).unwrap();
+    assert_eq!(done, [Ok(()), Ok(())]);
+    assert_eq!(
+        finish(Component::get_connections(7)).unwrap(),
+        std::slice::from_ref(&connections[2])
+    );
+    assert_eq!(finish(Component::get_connections(8)).unwrap(), []);
+}
+
+#[test]
 fn renewing_brings_routes_back_after_the_store_was_emptied_in_one_call() {
     let metadata = Metadata::given();
     let connections = vec![connection(1, 7, "a"), connection(2, 8, "a")];

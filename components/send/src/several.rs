@@ -6,16 +6,11 @@ use crate::Wanted;
 use crate::direct;
 use crate::draft::{Draft, Target};
 
-/// How many messages one call may have.
-const MOST: usize = 100;
-
 type Answer = Result<Receipt, Error>;
 
 /// Sends in order; each has its own answer.
 pub(crate) async fn send(caller: &Caller, wanted: Vec<Wanted>) -> Result<Vec<Answer>, Error> {
-    if wanted.len() > MOST {
-        return Err(Error::too_large(format!("more than {MOST} messages")));
-    }
+    guest::at_most_together(wanted.len())?;
     // Where there are not enough permits for all, each message asks for its own.
     let permits = u32::try_from(wanted.len()).unwrap_or(u32::MAX);
     let permitted = rate_limit::acquire("send", &caller.user.to_string(), permits).is_ok();

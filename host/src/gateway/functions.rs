@@ -227,7 +227,7 @@ fn to_json(arguments: &Arguments<'_>) -> String {
 
 impl Argument<'_> {
     /// The value for a type; none when it does not fit.
-    fn to_val(self, ty: &Type) -> Option<Val> {
+    pub(super) fn to_val(self, ty: &Type) -> Option<Val> {
         match (self, ty) {
             (Self::Text(text), Type::String) => Some(Val::String(text.to_owned())),
             (Self::Ids(ids), Type::List(list)) if list.ty() == Type::U64 => {

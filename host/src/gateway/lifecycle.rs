@@ -9,6 +9,8 @@ use wasmtime::component::Type;
 use super::calls;
 use super::error::EdgeError;
 use super::functions::{Answer, Argument, Arguments, Functions, Unfit};
+use super::gathering::{Full, Gathering};
+use super::together::{Pair, Together};
 use crate::config::{GatewaySettings, MethodName};
 use crate::deployments::{LoadError, Method};
 use crate::identity::{Connection, Identity};
@@ -16,14 +18,38 @@ use crate::identity::{Connection, Identity};
 /// The methods that the manifest names, found and checked where they run here.
 pub(super) struct Lifecycle {
     functions: Arc<Functions>,
-    verify: Option<MethodName>,
+    verify: Option<Asked>,
     login: Option<MethodName>,
-    opened: Vec<MethodName>,
-    closed: Vec<MethodName>,
+    opened: Vec<Asked>,
+    closed: Vec<Asked>,
     renewed: Vec<MethodName>,
-    topics: Option<MethodName>,
+    topics: Option<Asked>,
     written: Option<MethodName>,
     sweep: Option<MethodName>,
+}
+
+/// A method that is asked for one connection or token, and for many at once where the manifest pairs it.
+struct Asked {
+    name: MethodName,
+    together: Option<(Arc<Pair>, Gathering<Subject, Answered>)>,
+}
+
+type Answered = Result<Answer, EdgeError>;
+
+/// What a method is asked about.
+#[derive(Clone)]
+enum Subject {
+    Token(Arc<str>),
+    Connection(Arc<Connection>),
+}
+
+impl Subject {
+    fn argument(&self) -> (&'static str, Argument<'_>) {
+        match self {
+            Self::Token(token) => (TOKEN, Argument::Text(token)),
+            Self::Connection(connection) => (CONNECTION, Argument::Connection(connection)),
+        }
+    }
 }
 
 /// A call failed, and that was logged.
@@ -42,14 +68,27 @@ const ALIVE: &str = "alive";
 
 impl Lifecycle {
     /// Checks every method that the settings name.
-    pub(super) fn new(functions: Arc<Functions>, settings: &GatewaySettings) -> Result<Self, LoadError> {
+    pub(super) fn new(
+        functions: Arc<Functions>,
+        together: &Together,
+        settings: &GatewaySettings,
+    ) -> Result<Self, LoadError> {
+        let asked = |name: &MethodName| Asked {
+            name: name.clone(),
+            together: together.pair(&name.function, &name.method).map(|pair| {
+                (
+                    pair.clone(),
+                    Gathering::new(settings.together_max, settings.together_waiting_max),
+                )
+            }),
+        };
         let lifecycle = Self {
-            verify: settings.verify.clone(),
+            verify: settings.verify.as_ref().map(asked),
             login: settings.login.clone(),
-            opened: settings.opened.clone(),
-            closed: settings.closed.clone(),
+            opened: settings.opened.iter().map(asked).collect(),
+            closed: settings.closed.iter().map(asked).collect(),
             renewed: settings.renewed.clone(),
-            topics: settings.topics.clone(),
+            topics: settings.topics.as_ref().map(asked),
             written: settings.written.clone(),
             sweep: settings.sweep.clone(),
             functions,
@@ -82,11 +121,16 @@ impl Lifecycle {
                 .iter()
                 .try_for_each(|name| self.functions.check(name, purpose, arguments))
         };
-        check(self.verify.as_slice(), "verifying tokens", &token)?;
-        check(&self.opened, "opened connections", &connection)?;
-        check(&self.closed, "closed connections", &connection)?;
+        let check_asked = |asked: &[Asked], purpose, arguments: &Arguments<'_>| {
+            asked
+                .iter()
+                .try_for_each(|asked| self.functions.check(&asked.name, purpose, arguments))
+        };
+        check_asked(self.verify.as_slice(), "verifying tokens", &token)?;
+        check_asked(&self.opened, "opened connections", &connection)?;
+        check_asked(&self.closed, "closed connections", &connection)?;
         check(&self.renewed, "renewing connections", &connections)?;
-        check(self.topics.as_slice(), "topics of a connection", &connection)?;
+        check_asked(self.topics.as_slice(), "topics of a connection", &connection)?;
         check(self.written.as_slice(), "written notifications", &written)?;
         check(self.sweep.as_slice(), "sweeping connections", &sweep)?;
         match (&self.login, self.functions.here()) {
@@ -111,9 +155,9 @@ impl Lifecycle {
                 "this node has no way to verify tokens",
             ));
         };
-        let answer = self.functions.ask(method, &[(TOKEN, Argument::Text(token))]).await?;
+        let answer = self.ask(method, Subject::Token(token.into())).await?;
         answer.identity().ok_or_else(|| {
-            tracing::error!(%method, "the answer is no identity");
+            tracing::error!(method = %method.name, "the answer is no identity");
             EdgeError::permanent("internal", "internal error")
         })
     }
@@ -127,7 +171,7 @@ impl Lifecycle {
 
     /// Tells that a connection is there. False: somebody could not be told, and is when the leases are renewed; until
     /// then the connection serves its client all the same.
-    pub(super) async fn opened(&self, connection: &Connection) -> Result<bool, EdgeError> {
+    pub(super) async fn opened(&self, connection: &Arc<Connection>) -> Result<bool, EdgeError> {
         let mut complete = true;
         for method in &self.opened {
             match self.tell(method, connection).await {
@@ -136,7 +180,7 @@ impl Lifecycle {
                     complete = false;
                     metrics::counter!("mpim_gateway_unreported_connections_total").increment(1);
                     tracing::debug!(
-                        %method,
+                        method = %method.name,
                         error = error.message,
                         "a new connection was not reported"
                     );
@@ -148,7 +192,7 @@ impl Lifecycle {
     }
 
     /// The topics of a connection.
-    pub(super) async fn topics(&self, connection: &Connection) -> Result<Vec<String>, EdgeError> {
+    pub(super) async fn topics(&self, connection: &Arc<Connection>) -> Result<Vec<String>, EdgeError> {
         let Some(method) = &self.topics else {
             return Ok(Vec::new());
         };
@@ -157,11 +201,11 @@ impl Lifecycle {
     }
 
     /// Tells that a connection is gone. What fails is left to the end of the leases.
-    pub(super) async fn closed(&self, connection: &Connection) {
+    pub(super) async fn closed(&self, connection: &Arc<Connection>) {
         for method in &self.closed {
             if let Err(error) = self.tell(method, connection).await {
                 tracing::warn!(
-                    %method,
+                    method = %method.name,
                     error = error.message,
                     "a closed connection was not reported"
                 );
@@ -202,9 +246,36 @@ impl Lifecycle {
         let _ = self.say(method, &arguments).await;
     }
 
-    async fn tell(&self, method: &MethodName, connection: &Connection) -> Result<Answer, EdgeError> {
-        let arguments = [(CONNECTION, Argument::Connection(connection))];
-        self.functions.system(method, &arguments).await
+    async fn tell(&self, method: &Asked, connection: &Arc<Connection>) -> Result<Answer, EdgeError> {
+        self.ask(method, Subject::Connection(connection.clone())).await
+    }
+
+    /// Asks a method about a subject, together with whoever else asks it now.
+    async fn ask(&self, method: &Asked, subject: Subject) -> Answered {
+        let Some(((pair, gathering), dispatch)) = method.together.as_ref().zip(self.functions.here()) else {
+            return self.ask_alone(&method.name, &subject).await;
+        };
+        let together = |subjects: Vec<Subject>| async move {
+            match subjects.as_slice() {
+                [subject] => vec![self.ask_alone(&method.name, subject).await],
+                subjects => {
+                    let arguments: Vec<_> = subjects.iter().map(|subject| subject.argument().1).collect();
+                    pair.system(dispatch, &arguments).await
+                }
+            }
+        };
+        gathering.ask(subject, together).await.unwrap_or_else(|Full| {
+            let message = format!("too many calls of {} wait", method.name);
+            Err(EdgeError::passing("overloaded", message))
+        })
+    }
+
+    async fn ask_alone(&self, name: &MethodName, subject: &Subject) -> Answered {
+        let arguments = [subject.argument()];
+        match subject {
+            Subject::Token(_) => self.functions.ask(name, &arguments).await,
+            Subject::Connection(_) => self.functions.system(name, &arguments).await,
+        }
     }
 
     /// A call whose failure is logged, and made good by a later one.

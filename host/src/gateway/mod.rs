@@ -7,6 +7,7 @@
 mod calls;
 mod error;
 mod functions;
+mod gathering;
 mod http;
 mod lifecycle;
 mod outbox;
@@ -135,9 +136,10 @@ impl Gateway {
         operator_token: String,
     ) -> Result<(Arc<Self>, Drain), LoadError> {
         let (start, draining) = watch::channel(false);
+        let together = Together::new(&functions, &settings)?;
         let gateway = Self {
-            lifecycle: Lifecycle::new(functions.clone(), &settings)?,
-            together: Together::new(&functions, &settings)?,
+            lifecycle: Lifecycle::new(functions.clone(), &together, &settings)?,
+            together,
             registry: Registry::default(),
             written: Written::default(),
             metrics: Metrics {
@@ -249,7 +251,7 @@ impl Gateway {
         }
     }
 
-    async fn resync(&self, connection: &Connection) {
+    async fn resync(&self, connection: &Arc<Connection>) {
         match self.lifecycle.topics(connection).await {
             Ok(topics) => self.registry.subscribe_connection(connection.id, topics),
             Err(error) => tracing::warn!(error = error.message, "the topics of a connection are not known"),

@@ -87,7 +87,8 @@ impl Socket {
     /// Serves the connection until it ends. With an identity it is logged in from the start.
     pub(super) async fn run(mut self, identity: Option<Identity>) {
         let close = match identity {
-            Some(identity) => match bind(&self.gateway, self.id, &self.outbox, identity).await {
+            // What is done once has its memory for so long, apart from that of the connection.
+            Some(identity) => match Box::pin(bind(&self.gateway, self.id, &self.outbox, identity)).await {
                 Ok(connection) => {
                     self.connection = Some(connection);
                     self.serve().await
@@ -100,16 +101,23 @@ impl Socket {
         if let Some(connection) = &connection {
             self.gateway.registry.remove(connection.id);
         }
-        if let Some(close) = &close {
-            let frame = CloseFrame {
-                code: close.code,
-                reason: clip(&close.reason).into(),
-            };
-            // The other side may be gone; the socket ends either way.
-            let _ = timeout(CLOSE_WITHIN, self.socket.send(Message::Close(Some(frame)))).await;
-        }
+        let said = async {
+            match &close {
+                Some(close) => {
+                    let frame = CloseFrame {
+                        code: close.code,
+                        reason: clip(&close.reason).into(),
+                    };
+                    self.socket.send(Message::Close(Some(frame))).await
+                }
+                // A close of the client is answered with one, which waits to be written.
+                None => self.socket.flush().await,
+            }
+        };
+        // The other side may be gone; the socket ends either way.
+        let _ = timeout(CLOSE_WITHIN, said).await;
         if let Some(connection) = connection {
-            self.gateway.lifecycle.closed(&connection).await;
+            Box::pin(self.gateway.lifecycle.closed(&connection)).await;
         }
         if close.is_some() {
             let _ = timeout(CLOSE_WITHIN, self.until_closed()).await;
@@ -513,7 +521,7 @@ async fn bind(
     }
 }
 
-async fn open(gateway: &Gateway, connection: &Connection) -> Result<(), EdgeError> {
+async fn open(gateway: &Gateway, connection: &Arc<Connection>) -> Result<(), EdgeError> {
     if !gateway.lifecycle.opened(connection).await? {
         gateway.note_missed();
     }

@@ -1,8 +1,10 @@
-//! Requests of one connection that wait in its socket, made as one call where the manifest names a method for that.
+//! Calls that wait together, made as one where the manifest names a method for that: requests in the socket of one
+//! connection, and what the gateway itself asks for many connections.
 //!
 //! A method that takes many does what as many calls of the other would, in their order; its only parameter beside the
-//! caller is a list of records whose fields are the other's parameters, and it gives a list of the other's results.
-//! Under load a connection costs one call for many frames; a request that is alone is a call of its own, at once.
+//! caller is a list of records whose fields are the other's parameters, or of that parameter where there is one alone, and
+//! it gives a list of the other's results. Under load many frames, or many connections, cost one call; a request that is
+//! alone is a call of its own, at once.
 
 use std::sync::Arc;
 
@@ -12,7 +14,7 @@ use wasmtime::component::{Type, Val};
 use super::Gateway;
 use super::calls::{self, result_type};
 use super::error::{self, EdgeError};
-use super::functions::Functions;
+use super::functions::{Answer, Argument, Functions};
 use super::records::By;
 use crate::config::{GatewaySettings, MethodName};
 use crate::deployments::{LoadError, Method};
@@ -22,7 +24,7 @@ use crate::json;
 
 /// The methods that the manifest pairs, found and checked where they run here. Functions elsewhere are called one by
 /// one.
-pub(super) struct Together(Vec<Pair>);
+pub(super) struct Together(Vec<Arc<Pair>>);
 
 /// A method, and the one that does many of its calls.
 pub(super) struct Pair {
@@ -36,13 +38,16 @@ impl Together {
         let Some(dispatch) = functions.here() else {
             return Ok(Self(Vec::new()));
         };
-        let pairs = settings.together.iter().map(|(one, many)| pair(dispatch, one, many));
+        let pairs = settings
+            .together
+            .iter()
+            .map(|(one, many)| pair(dispatch, one, many).map(Arc::new));
         pairs.collect::<Result<_, _>>().map(Self)
     }
 
     /// The pair of a method, where it has one.
-    pub(super) fn pair(&self, function: &str, method: &str) -> Option<&Pair> {
-        let of = |pair: &&Pair| *pair.one.function == *function && pair.one.name == method;
+    pub(super) fn pair(&self, function: &str, method: &str) -> Option<&Arc<Pair>> {
+        let of = |pair: &&Arc<Pair>| *pair.one.function == *function && pair.one.name == method;
         self.0.iter().find(of)
     }
 }
@@ -69,22 +74,85 @@ impl Pair {
         if (one.public, one.takes_caller, &one.function) != (many.public, many.takes_caller, &many.function) {
             return Some("it must be public, take a caller and be of the same function as");
         }
-        let fields_fit = match many.client_parameters().collect::<Vec<_>>().as_slice() {
-            [(_, Type::List(list))] => match list.ty() {
-                Type::Record(record) => record
+        let parameters: Vec<_> = one.client_parameters().collect();
+        let fits = match many.client_parameters().collect::<Vec<_>>().as_slice() {
+            [(_, Type::List(list))] => match (parameters.as_slice(), list.ty()) {
+                ([(_, ty)], element) => **ty == element,
+                (parameters, Type::Record(record)) => record
                     .fields()
-                    .map(|field| (field.name.to_owned(), field.ty))
-                    .eq(one.client_parameters().map(|(name, ty)| (name.to_owned(), ty.clone()))),
+                    .map(|field| (field.name, field.ty))
+                    .eq(parameters.iter().map(|(name, ty)| (*name, (*ty).clone()))),
                 _ => false,
             },
             _ => false,
         };
-        if !fields_fit {
-            return Some("it must take a list of records whose fields are the parameters of");
+        if !fits {
+            return Some(
+                "it must take a list of records whose fields are the parameters, or a list of the only parameter, of",
+            );
         }
         match (result_type(many), &one.result) {
             (Some(Type::List(list)), Some(result)) if list.ty() == *result => None,
             _ => Some("it must give a list of the results of"),
+        }
+    }
+
+    /// The arguments of one call, as an element of the list of many.
+    fn element(&self, mut values: Vec<Val>) -> Val {
+        match (values.len(), values.pop()) {
+            (1, Some(value)) => value,
+            (_, last) => {
+                values.extend(last);
+                let names = self.one.client_parameters().map(|(name, _)| name.to_owned());
+                Val::Record(names.zip(values).collect())
+            }
+        }
+    }
+
+    /// Makes calls as one; an answer for each.
+    async fn call(
+        &self,
+        dispatch: &Dispatch,
+        by: By,
+        elements: Vec<Val>,
+    ) -> Result<impl ExactSizeIterator<Item = dispatch::Answer> + use<>, EdgeError> {
+        let (count, arguments) = (elements.len(), vec![Val::List(elements)]);
+        let answer = match by {
+            By::Client(caller) => dispatch.call(&self.many, caller, arguments).await?,
+            By::System => dispatch.system(&self.many, arguments).await?,
+        };
+        match answer.map_err(|error| error::answered(error.as_ref()))? {
+            Some(Val::List(results)) if results.len() == count => {
+                Ok(results.into_iter().map(|result| dispatch::answer(Some(result))))
+            }
+            _ => {
+                // What became of some is not known.
+                tracing::error!(
+                    method = self.many.full_name(),
+                    "it gave another number of results than it was asked for"
+                );
+                Err(EdgeError::permanent("internal", "internal error"))
+            }
+        }
+    }
+
+    /// Makes calls of the host itself, each with one argument, as one.
+    pub(super) async fn system(
+        &self,
+        dispatch: &Dispatch,
+        arguments: &[Argument<'_>],
+    ) -> Vec<Result<Answer, EdgeError>> {
+        let ty = self.one.parameters.first().map(|(_, ty)| ty);
+        // Whether they fit was checked at the start.
+        let elements = arguments.iter().filter_map(|argument| argument.to_val(ty?)).collect();
+        match self.call(dispatch, By::System, elements).await {
+            Ok(answers) => answers
+                .map(|answer| match answer {
+                    Ok(value) => Ok(Answer::Value(value)),
+                    Err(error) => Err(error::answered(error.as_ref())),
+                })
+                .collect(),
+            Err(error) => arguments.iter().map(|_| Err(error.clone())).collect(),
         }
     }
 }
@@ -99,24 +167,24 @@ pub(super) async fn call(
     let read = |params| Ok(json::arguments(pair.one.client_parameters(), params)?);
     let arguments: Vec<Result<Vec<Val>, EdgeError>> = requests.into_iter().map(read).collect();
     let mut refused = Vec::with_capacity(arguments.len());
-    let mut records = Vec::with_capacity(arguments.len());
+    let mut elements = Vec::with_capacity(arguments.len());
     for arguments in arguments {
         match arguments {
             Ok(values) => {
-                let names = pair.one.client_parameters().map(|(name, _)| name.to_owned());
-                records.push(Val::Record(names.zip(values).collect()));
+                elements.push(pair.element(values));
                 refused.push(None);
             }
             Err(error) => refused.push(Some(error)),
         }
     }
-    let mut answers = match records.is_empty() {
+    let mut answers = match elements.is_empty() {
         true => Ok(Vec::new().into_iter()),
-        false => answers(gateway, pair, records, caller).await.map(Vec::into_iter),
+        false => answers(gateway, pair, elements, caller).await.map(Vec::into_iter),
     };
+    let missing = || Err(EdgeError::permanent("internal", "internal error"));
     let answer = |refused| match (refused, &mut answers) {
         (Some(error), _) => Err(error),
-        (None, Ok(answers)) => answers.next().unwrap_or_else(|| Err(no_answer(pair))),
+        (None, Ok(answers)) => answers.next().unwrap_or_else(missing),
         (None, Err(error)) => Err(error.clone()),
     };
     refused.into_iter().map(answer).collect()
@@ -125,30 +193,16 @@ pub(super) async fn call(
 async fn answers(
     gateway: &Gateway,
     pair: &Pair,
-    records: Vec<Val>,
+    elements: Vec<Val>,
     caller: Option<Caller>,
 ) -> Result<Vec<Result<Vec<u8>, EdgeError>>, EdgeError> {
-    let Some(functions) = gateway.functions.here() else {
-        return Err(no_answer(pair));
+    let Some(dispatch) = gateway.functions.here() else {
+        // Pairs are of functions that run here.
+        return Ok(Vec::new());
     };
-    calls::may_call(&pair.many, &By::Client(caller.clone()))?;
-    let answer = functions.call(&pair.many, caller, vec![Val::List(records)]).await?;
-    let results = match answer.map_err(|error| error::answered(error.as_ref()))? {
-        Some(Val::List(results)) => results,
-        _ => return Err(no_answer(pair)),
-    };
+    let by = By::Client(caller);
+    calls::may_call(&pair.many, &by)?;
     let most = gateway.settings.answer_max_bytes;
-    Ok(results
-        .into_iter()
-        .map(|result| calls::text_of(&pair.one, dispatch::answer(Some(result)), most))
-        .collect())
-}
-
-/// The answers are fewer than the requests: what became of the rest is not known.
-fn no_answer(pair: &Pair) -> EdgeError {
-    tracing::error!(
-        method = pair.many.full_name(),
-        "it gave fewer results than it was asked for"
-    );
-    EdgeError::permanent("internal", "internal error")
+    let answers = pair.call(dispatch, by, elements).await?;
+    Ok(answers.map(|answer| calls::text_of(&pair.one, answer, most)).collect())
 }

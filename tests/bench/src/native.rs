@@ -263,8 +263,8 @@ impl Host for Native {
         })
     }
 
-    fn watchers(&self, user: u64) -> Answer<Result<Vec<u64>, Error>> {
-        self.nested(move || contacts::Component::watchers(user))
+    fn watchers(&self, users: Vec<u64>) -> Answer<Result<Vec<Vec<u64>>, Error>> {
+        self.nested(move || contacts::Component::watchers(users))
     }
 
     fn notify_message(&self, to: Audience, body: Message) -> Answer<Result<(), HostError>> {

@@ -23,7 +23,7 @@ fn go(user: u64) {
 }
 
 fn note(user: u64, at: u64) {
-    finish(last_seen::note(user, at));
+    finish(last_seen::note(&[user], at));
 }
 
 fn keep() -> Result<(), guest::Error> {
