@@ -5,6 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::profile::{self, Load};
 use crate::workspace::{Failure, Workspace};
 use servers::mariadb::Mariadb;
 use servers::redis::Redis;
@@ -27,12 +28,60 @@ const EMBEDDED: &[(&str, &[&str])] = &[
     ("start", &["start"]),
 ];
 
+/// More idle connections than one process may have files, at the same time: so many nodes, each with its own load.
+const MANY: &str = "idle-many";
+const NODES: usize = 6;
+const IDLE: &[&str] = &[
+    "idle",
+    "--connections",
+    "17000",
+    "--hold",
+    "90",
+    "--warm-up",
+    "0",
+    "--repeat",
+    "1",
+];
+
 /// The same for what is measured with servers, too.
 const NETWORKED: &[(&str, &[&str])] = &[
     ("networked-http", &["http"]),
     ("networked-send", &["send", "--repeat", "7"]),
     ("networked-send-rates", &["send", "--rate", "500,1000,2000"]),
 ];
+
+/// Native code against components, on servers.
+const NATIVE_NETWORKED: &str = "networked-native";
+
+/// Where the time of a node goes under these loads; those on servers are told their place.
+const PROFILES: &[(&str, bool, &[&str])] = &[
+    (
+        "messages, embedded",
+        false,
+        &["send", "--messages", "6000", "--repeat", "1", "--warm-up", "0"],
+    ),
+    (
+        "messages at 500/s, embedded",
+        false,
+        &["send", "--rate", "500", "--repeat", "1"],
+    ),
+    (
+        "logins by token",
+        false,
+        &["login", "--passwords", "0", "--abreast", "64", "--repeat", "20"],
+    ),
+    (
+        "messages, servers",
+        true,
+        &["send", "--messages", "3000", "--repeat", "1", "--warm-up", "0"],
+    ),
+    (
+        "messages at 500/s, servers",
+        true,
+        &["send", "--rate", "500", "--repeat", "1"],
+    ),
+];
+const PROFILE: &str = "profile";
 
 const NOTE: &str = "MariaDB with innodb_flush_log_at_trx_commit=1, Redis without persistence, all on this machine";
 
@@ -43,12 +92,11 @@ pub(crate) fn run(workspace: &Workspace, names: &[String]) -> Result<(), Failure
     std::fs::create_dir_all(&folder).map_err(|error| Failure::of(&folder, &error))?;
     let mpim = workspace.artefacts().join("release/mpim");
     let mut written = Vec::new();
-    let mut bench = |name: &str, arguments: &[String]| -> Result<(), Failure> {
+    let bench = |name: &str, arguments: &[String]| -> Result<PathBuf, Failure> {
         println!("{name}");
         let file = folder.join(format!("{name}.json"));
         tell(Command::new(&mpim).arg("bench").args(arguments).arg("--json"), &file)?;
-        written.push(file);
-        Ok(())
+        Ok(file)
     };
     let owned = |arguments: &[&str]| {
         arguments
@@ -57,9 +105,27 @@ pub(crate) fn run(workspace: &Workspace, names: &[String]) -> Result<(), Failure
             .collect::<Vec<_>>()
     };
     for (name, arguments) in EMBEDDED.iter().filter(|(name, _)| wanted(name)) {
-        bench(name, &owned(arguments))?;
+        written.push(bench(name, &owned(arguments))?);
     }
-    if NETWORKED.iter().any(|(name, _)| wanted(name)) {
+    if wanted(MANY) {
+        println!("{MANY}");
+        written.push(many(&mpim, &folder)?);
+    }
+    let native = workspace.artefacts().join("release/bench-native");
+    let profiles = wanted(PROFILE) && profile::is_possible();
+    if wanted(PROFILE) && !profiles {
+        println!("profiles are left out: there is no `perf` (Debian's package linux-perf)");
+    }
+    let mut samples = Vec::new();
+    let mut profile = |servers: bool, up: &[&str]| -> Result<(), Failure> {
+        for (name, _, bench) in PROFILES.iter().filter(|(_, on, _)| profiles && *on == servers) {
+            println!("profile: {name}");
+            samples.push(profile::take(&mpim, &folder, &Load { name, up, bench })?);
+        }
+        Ok(())
+    };
+    profile(false, &[])?;
+    if NETWORKED.iter().any(|(name, _)| wanted(name)) || wanted(NATIVE_NETWORKED) || profiles {
         let (database, redis) = (Mariadb::start(), Redis::start());
         let (mysql, redis_url) = (database.url("mpim"), redis.url());
         let beside = [
@@ -72,15 +138,62 @@ pub(crate) fn run(workspace: &Workspace, names: &[String]) -> Result<(), Failure
                 Some(&"http") => vec![format!("--mysql={mysql}"), format!("--redis={redis_url}")],
                 _ => vec![format!("--up=--mysql {mysql} --redis {redis_url}")],
             };
-            bench(name, &[owned(arguments), place, beside.to_vec()].concat())?;
+            written.push(bench(name, &[owned(arguments), place, beside.to_vec()].concat())?);
+        }
+        profile(true, &["--mysql", &mysql, "--redis", &redis_url])?;
+        if wanted(NATIVE_NETWORKED) {
+            println!("{NATIVE_NETWORKED}");
+            let servers = [
+                format!("--mysql={}", database.url("native")),
+                format!("--redis={redis_url}"),
+                format!("--cpu-of={},{}", database.id(), redis.id()),
+                "--window-ms=400".to_owned(),
+            ];
+            let file = folder.join(format!("{NATIVE_NETWORKED}.json"));
+            tell(Command::new(&native).args(servers).arg("--json"), &file)?;
+            written.push(file);
         }
     }
     if wanted("native") {
         println!("native");
-        let native = workspace.artefacts().join("release/bench-native");
-        tell(Command::new(native).arg("--json"), &folder.join("native.json"))?;
+        let file = folder.join("native.json");
+        tell(Command::new(&native).arg("--json"), &file)?;
+        written.push(file);
+    }
+    if !samples.is_empty() {
+        let file = folder.join("profile.json");
+        let mut counts = Command::new(&mpim);
+        tell(counts.args(["bench", "profile", "--json"]).args(&samples), &file)?;
+        written.push(file);
     }
     report(&mpim, &written, &folder.join("report.html"))
+}
+
+/// Holds idle connections of several nodes at once; what each tells, one after the other, in one file.
+fn many(mpim: &Path, folder: &Path) -> Result<PathBuf, Failure> {
+    let part = |node: usize| folder.join(format!("{MANY}-{node}.part"));
+    std::thread::scope(|scope| {
+        let nodes: Vec<_> = (0..NODES)
+            .map(|node| {
+                let note = format!("one of {NODES} nodes on this machine that hold as many at the same time");
+                scope.spawn(move || {
+                    let mut bench = Command::new(mpim);
+                    bench.arg("bench").args(IDLE).args(["--json", "--note", &note]);
+                    tell(&mut bench, &part(node))
+                })
+            })
+            .collect();
+        let panicked = |_| Failure("a measurement panicked".to_owned());
+        nodes.into_iter().try_for_each(|node| node.join().map_err(panicked)?)
+    })?;
+    let file = folder.join(format!("{MANY}.json"));
+    let mut all = Vec::new();
+    for part in (0..NODES).map(part) {
+        all.extend(std::fs::read(&part).map_err(|error| Failure::of(&part, &error))?);
+        std::fs::remove_file(&part).map_err(|error| Failure::of(&part, &error))?;
+    }
+    std::fs::write(&file, all).map_err(|error| Failure::of(&file, &error))?;
+    Ok(file)
 }
 
 /// Runs a program, whose output goes into a file.
@@ -88,6 +201,8 @@ fn tell(program: &mut Command, file: &Path) -> Result<(), Failure> {
     let out = File::create(file).map_err(|error| Failure::of(file, &error))?;
     let status = program
         .env("MPIM_LOG", "warn")
+        // With it, errors that are part of ordinary work keep where they came from: a fresh sandbox costs half as much again.
+        .env_remove("RUST_BACKTRACE")
         .stdin(Stdio::null())
         .stdout(out)
         .status();

@@ -8,6 +8,7 @@ mod cargo;
 mod cluster;
 mod components;
 mod packages;
+mod profile;
 mod section;
 mod soak;
 mod spin;

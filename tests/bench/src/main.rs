@@ -1,7 +1,7 @@
 //! What running as a component costs: each capability called natively and as a component, on one node, on the same data.
 //!
-//! Both ways are called in process, from the same thread, over the same embedded backends: a store in SQLite whose writes
-//! are synced, and cache, metadata and queue in memory. Natively a call is the code of the component built for this
+//! Both ways are called in process, from the same thread, over the same backends: a store in SQLite whose writes are
+//! synced, and cache, metadata and queue in memory, or MariaDB and Redis where they are named. Natively a call is the code of the component built for this
 //! machine, with typed values in and out; what it imports goes straight to the backends (see [`native`]), and what other
 //! functions it calls to their native code. As a component it is a call of the host's dispatch, as the gateway makes it:
 //! with its deadline, breaker, sandbox and measures. Windows of both take turns.
@@ -37,6 +37,15 @@ struct Options {
     /// Where the folder with the data is made; its disk is what writes are synced to.
     #[arg(long, default_value_os_t = std::env::temp_dir())]
     data: PathBuf,
+    /// The URL of a database, in place of the embedded store.
+    #[arg(long)]
+    mysql: Option<String>,
+    /// The URL of a Redis, in place of what is kept in this process.
+    #[arg(long)]
+    redis: Option<String>,
+    /// Processes whose time is added to that of this one: the servers.
+    #[arg(long, value_delimiter = ',', value_name = "PID")]
+    cpu_of: Vec<u32>,
     /// Windows of each side.
     #[arg(long, default_value_t = 9)]
     repetitions: usize,
@@ -65,11 +74,17 @@ fn main() -> anyhow::Result<()> {
     if options.side.is_some() {
         return Ok(());
     }
-    print::comparisons(&comparisons, options.json)
+    let (server, durability) = match options.mysql {
+        None => ("in one process, on embedded storage", "synchronous=full"),
+        // The words by which a report knows what was on servers.
+        Some(_) => ("in one process, its store in MySQL", "that of the server"),
+    };
+    print::comparisons(&comparisons, server, durability, options.json);
+    Ok(())
 }
 
 async fn measured(options: &Options) -> anyhow::Result<Vec<Comparison>> {
-    let stand = Rc::new(Stand::open(&options.data, &options.components).await?);
+    let stand = Rc::new(Stand::open(options).await?);
     let extent = Extent {
         repetitions: options.repetitions.max(1),
         window: Duration::from_millis(options.window_ms),

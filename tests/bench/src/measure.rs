@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use rustix::time::{ClockId, clock_gettime};
-use serde::Serialize;
 
 use crate::cases::{Case, Side};
 use crate::stand::Stand;
@@ -23,7 +22,7 @@ pub(crate) struct Extent {
 /// What one window of one side showed.
 #[derive(Debug, Clone)]
 struct Window {
-    /// CPU time of the process, threads of the store included, for each call.
+    /// CPU time of the process, threads of the store included, and of the servers, for each call.
     cpu_us: f64,
     /// That of the thread that makes the calls.
     thread_us: f64,
@@ -33,7 +32,7 @@ struct Window {
 }
 
 /// The middle of some windows, and its quarters.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Middle {
     pub(crate) median: f64,
     pub(crate) low: f64,
@@ -41,7 +40,7 @@ pub(crate) struct Middle {
 }
 
 /// One side of a comparison, in microseconds for each call.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub(crate) struct Costs {
     pub(crate) cpu_us: Middle,
     pub(crate) thread_us: Middle,
@@ -50,7 +49,7 @@ pub(crate) struct Costs {
 }
 
 /// A case at one width.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub(crate) struct Comparison {
     pub(crate) case: &'static str,
     pub(crate) abreast: usize,
@@ -165,7 +164,7 @@ async fn window(
     let begin = next.replace(next.get() + calls);
     let numbers = begin..begin + calls;
     case.prepare(numbers.clone()).await?;
-    let (thread, cpu, begun) = (own(), process(), Instant::now());
+    let (thread, cpu, begun) = (own(), process(&stand.servers), Instant::now());
     let mut latencies = if abreast == 1 {
         let mut latencies = Vec::with_capacity(calls);
         for number in numbers {
@@ -177,7 +176,8 @@ async fn window(
     } else {
         side_by_side(case, side, abreast, numbers).await?
     };
-    let (wall, cpu, thread) = (begun.elapsed(), process() - cpu, own() - thread);
+    let wall = begun.elapsed();
+    let (cpu, thread) = (process(&stand.servers).saturating_sub(cpu), own() - thread);
     stand.drain().await?;
     mpim::telemetry::upkeep();
     latencies.sort_unstable();
@@ -222,8 +222,22 @@ async fn side_by_side(
     Ok(latencies)
 }
 
-fn process() -> Duration {
-    read(ClockId::ProcessCPUTime)
+/// The time of this process and of the servers.
+fn process(servers: &[u32]) -> Duration {
+    read(ClockId::ProcessCPUTime) + servers.iter().map(|server| spent(*server)).sum::<Duration>()
+}
+
+/// The time of another process: of each of its threads, to the nanosecond, as the scheduler of Linux knows it.
+fn spent(process: u32) -> Duration {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let each = threads.filter_map(|thread| {
+        let told = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        told.split(' ').next()?.parse().ok().map(Duration::from_nanos)
+    });
+    each.sum()
 }
 
 fn own() -> Duration {

@@ -1,5 +1,7 @@
 //! The figures as a table, or as JSON.
 
+use serde_json::{Value, json};
+
 use crate::measure::{Comparison, Costs, Middle};
 
 /// What a component may cost at most, in terms of native code.
@@ -24,10 +26,10 @@ pub(crate) fn alone(case: &str, abreast: usize, costs: &Costs) {
 }
 
 /// Prints all of them.
-pub(crate) fn comparisons(comparisons: &[Comparison], json: bool) -> anyhow::Result<()> {
+pub(crate) fn comparisons(comparisons: &[Comparison], server: &str, durability: &str, json: bool) {
     if json {
-        println!("{}", serde_json::to_string_pretty(comparisons)?);
-        return Ok(());
+        println!("{}", record(comparisons, server, durability));
+        return;
     }
     println!(
         "{:37}{:^43}  {:^21}  {:^42}  {:^19}",
@@ -69,11 +71,48 @@ pub(crate) fn comparisons(comparisons: &[Comparison], json: bool) -> anyhow::Res
     }
     println!(
         "\nMedians of {} windows of each side, which took turns; ratios are of neighbours, with their quarters. CPU is that \
-         of the whole process, threads of the store \
+         of the whole process, threads of the store and servers that were named \
          included; the caller is the one thread of the runtime. A star: more than {TARGET} times the CPU time.",
         comparisons.first().map_or(0, |each| each.repetitions)
     );
-    Ok(())
+}
+
+/// What `mpim bench report` reads: a row for each comparison, the quarters in place of the least and the greatest.
+fn record(comparisons: &[Comparison], server: &str, durability: &str) -> Value {
+    let rows = comparisons.iter().map(|each| {
+        let (native, component) = (&each.native, &each.component);
+        let figures = [
+            ("cpu_ratio", each.cpu_ratio),
+            ("latency_ratio", each.latency_ratio),
+            ("native_cpu_us", native.cpu_us),
+            ("component_cpu_us", component.cpu_us),
+            ("native_latency_us", native.latency_us),
+            ("component_latency_us", component.latency_us),
+            ("native_calls_per_s", native.calls_per_second),
+            ("component_calls_per_s", component.calls_per_second),
+        ];
+        let of = |read: fn(&Middle) -> f64| {
+            let figures = figures
+                .iter()
+                .map(|(name, middle)| ((*name).to_owned(), read(middle).into()));
+            Value::Object(figures.collect())
+        };
+        json!({
+            "name": format!("{}, {} at a time", each.case, each.abreast),
+            "at": {"calls": each.calls, "windows": each.repetitions},
+            "runs": [],
+            "median": of(|middle| middle.median),
+            "min": of(|middle| middle.low),
+            "max": of(|middle| middle.high),
+        })
+    });
+    json!({
+        "benchmark": "native",
+        "server": server,
+        "durability": durability,
+        "notes": ["the least and the greatest are quarters"],
+        "rows": rows.collect::<Vec<_>>(),
+    })
 }
 
 fn ratio(middle: Middle) -> String {

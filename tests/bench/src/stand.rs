@@ -21,6 +21,7 @@ use mpim::storage::Storage;
 use wasmtime::component::Val;
 use wire::push::{Push, shared_topic};
 
+use crate::Options;
 use crate::native::Native;
 
 /// The name of the node.
@@ -45,15 +46,23 @@ pub(crate) struct Stand {
     pub(crate) dispatch: Arc<Dispatch>,
     pub(crate) native: Functions,
     pub(crate) node: Arc<Node>,
+    /// Processes that keep the data.
+    pub(crate) servers: Vec<u32>,
     /// Last: its files are removed when nobody uses them any more.
     _folder: Folder,
 }
 
 impl Stand {
-    /// Opens a node with its data in a new folder below `data`, and loads the components.
-    pub(crate) async fn open(data: &Path, components: &Path) -> anyhow::Result<Self> {
-        let folder = Folder::make(data)?;
-        let (settings, functions) = application(&folder.0, components)?;
+    /// Opens a node with its data in a new folder, or on servers, and loads the components.
+    pub(crate) async fn open(options: &Options) -> anyhow::Result<Self> {
+        let folder = Folder::make(&options.data)?;
+        let (mut settings, functions) = application(&folder.0, &options.components)?;
+        if let Some(url) = &options.mysql {
+            settings.use_mysql(url);
+        }
+        if let Some(url) = &options.redis {
+            settings.use_redis(url);
+        }
         let node = Arc::new(node(&folder.0, &settings).await?);
         let native = natives(&node, &settings, &functions)?;
         let engine = Engine::new(&settings.sandboxes, None).map_err(anyhow::Error::from)?;
@@ -62,6 +71,7 @@ impl Stand {
             dispatch,
             native,
             node,
+            servers: options.cpu_of.clone(),
             _folder: folder,
         })
     }
@@ -95,14 +105,16 @@ impl Stand {
     /// Takes what was published out of the queues, as the gateway and the timer would.
     pub(crate) async fn drain(&self) -> anyhow::Result<()> {
         let last_seen = shared_topic("presence/last-seen");
-        for topic in [&Push::topic(NODE), &last_seen] {
+        let pushes = Push::topic(NODE);
+        let near = self.node.near.iter().map(|near| (near, &pushes));
+        for (queue, topic) in near.chain([(&self.node.queue, &pushes), (&self.node.queue, &last_seen)]) {
             loop {
-                let entries = self.node.queue.receive(topic, "bench", 1024, 0).await?;
+                let entries = queue.receive(topic, "bench", 1024, 0).await?;
                 if entries.is_empty() {
                     break;
                 }
                 let ids: Vec<u64> = entries.iter().map(|entry| entry.id).collect();
-                self.node.queue.ack(topic, "bench", &ids).await?;
+                queue.ack(topic, "bench", &ids).await?;
             }
         }
         Ok(())

@@ -12,6 +12,7 @@ mod pair;
 mod plot;
 mod presence;
 mod process;
+mod profile;
 mod quiet;
 mod record;
 mod report;
@@ -59,6 +60,7 @@ enum What {
     Idle(idle::Idle),
     Scale(scale::Scale),
     Start(start::Start),
+    Profile(profile::Profile),
     Report(report::Report),
 }
 
@@ -75,6 +77,7 @@ pub(super) async fn run(bench: Bench) -> Result<(), Failure> {
         What::Idle(idle) => idle::run(idle).await,
         What::Scale(scale) => scale::run(scale).await,
         What::Start(start) => start::run(start).await,
+        What::Profile(profile) => profile::run(&profile),
         What::Report(report) => report::run(&report),
     }
 }

@@ -19,7 +19,7 @@ const WIDE_BARS: f64 = 1e3;
 const LEAST: f64 = 1e-3;
 
 /// Ends of names, with what a plot of such figures is called, and whether it is logarithmic.
-const KINDS: [(&str, &str, bool); 7] = [
+const KINDS: [(&str, &str, bool); 8] = [
     ("_per_s", "in a second", false),
     ("_ms", "milliseconds", true),
     ("_us", "microseconds", false),
@@ -27,6 +27,7 @@ const KINDS: [(&str, &str, bool); 7] = [
     ("_bytes", "bytes", false),
     ("_s", "seconds", false),
     ("_ratio", "ratio", false),
+    ("_share", "percent of the samples", false),
 ];
 
 type Drawn = Result<(), Box<dyn std::error::Error>>;

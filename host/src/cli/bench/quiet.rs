@@ -23,8 +23,9 @@ const ANSWER: usize = 4096;
 
 const PING: u8 = 9;
 const CLOSE: u8 = 8;
-/// A pong, whole and not divided.
-const PONG: u8 = 0x8a;
+const PONG: u8 = 10;
+/// A frame that is whole and not divided.
+const WHOLE: u8 = 0x80;
 /// What a client says is masked.
 const MASKED: u8 = 0x80;
 const MASK: [u8; 4] = [0; 4];
@@ -33,7 +34,7 @@ const MASK: [u8; 4] = [0; 4];
 #[derive(Debug)]
 pub(super) struct Quiet {
     stream: TcpStream,
-    /// What came with the answer to the upgrade.
+    /// What was read and not looked at yet.
     begun: Vec<u8>,
 }
 
@@ -78,6 +79,40 @@ impl Quiet {
         }
     }
 
+    /// Waits until the server has made it the connection of its session and serves it: then a ping is answered.
+    pub(super) async fn served(&mut self) -> Result<(), Error> {
+        self.say(PING).await.map_err(broken)?;
+        self.wait_for(PONG).await
+    }
+
+    /// Ends it as a client does who leaves.
+    pub(super) async fn leave(mut self) -> Result<(), Error> {
+        self.say(CLOSE).await.map_err(broken)?;
+        self.wait_for(CLOSE).await
+    }
+
+    /// A frame without a payload.
+    async fn say(&mut self, code: u8) -> std::io::Result<()> {
+        let frame = [&[WHOLE | code, MASKED][..], &MASK].concat();
+        self.stream.write_all(&frame).await
+    }
+
+    /// Reads over everything up to a frame of this code.
+    async fn wait_for(&mut self, code: u8) -> Result<(), Error> {
+        loop {
+            while let Some(frame) = Frame::first(&self.begun) {
+                let (found, bytes) = (frame.code, frame.bytes);
+                self.begun.drain(..bytes);
+                if found == code {
+                    return Ok(());
+                }
+            }
+            if self.stream.read_buf(&mut self.begun).await.map_err(broken)? == 0 {
+                return Err(Error::Unreadable("the connection ended".to_owned()));
+            }
+        }
+    }
+
     /// Answers pings until the connection ends.
     pub(super) async fn hold(mut self) {
         let mut waiting = std::mem::take(&mut self.begun);
@@ -114,7 +149,7 @@ impl Quiet {
 
     async fn pong(&mut self, payload: &[u8]) -> std::io::Result<()> {
         let length = u8::try_from(payload.len()).unwrap_or_default();
-        let head = [PONG, MASKED | length];
+        let head = [WHOLE | PONG, MASKED | length];
         let frame = [&head[..], &MASK, payload].concat();
         self.stream.write_all(&frame).await
     }
@@ -141,6 +176,10 @@ async fn open(address: &Address, place: usize) -> std::io::Result<TcpStream> {
         socket.bind(SocketAddr::new(IpAddr::V4(from), 0))?;
     }
     socket.connect(to).await
+}
+
+fn broken(error: std::io::Error) -> Error {
+    Error::Unreadable(error.to_string())
 }
 
 /// The status of an answer; 0 of what is none.

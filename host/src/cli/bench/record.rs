@@ -14,8 +14,11 @@ pub(super) struct Record {
     /// Its name on the command line.
     pub(super) benchmark: String,
     /// Seconds since the epoch at its end.
+    #[serde(default)]
     pub(super) measured_at_s: u64,
+    #[serde(default)]
     pub(super) machine: Machine,
+    #[serde(default)]
     pub(super) versions: Versions,
     /// Whose server was measured, and how it was started.
     pub(super) server: String,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::machine::Machine;
 use super::plot::plots;
 use super::record::{Record, Row};
 use super::targets::{Held, held};
@@ -79,14 +80,19 @@ fn circumstances(record: &Record) -> Vec<(&'static str, String)> {
     let mut told = vec![
         ("server", record.server.clone()),
         ("durability", record.durability.clone()),
-        (
-            "machine",
-            format!(
-                "{} cores of {}, {} MiB, Linux {}",
-                machine.cores, machine.cpu, machine.memory_mib, machine.kernel
-            ),
-        ),
     ];
+    if machine.cores > 0 {
+        let Machine {
+            cores,
+            cpu,
+            memory_mib,
+            kernel,
+        } = machine;
+        told.push((
+            "machine",
+            format!("{cores} cores of {cpu}, {memory_mib} MiB, Linux {kernel}"),
+        ));
+    }
     let versions = [
         ("mpim", &versions.mpim),
         ("wasmtime", &versions.wasmtime),
@@ -146,6 +152,7 @@ fn missed(records: &[Record]) -> String {
         target,
         measured,
         off,
+        next,
     } in held
     {
         // Writing into a String cannot fail.
@@ -154,17 +161,19 @@ fn missed(records: &[Record]) -> String {
             "<tr><td>{}</td><td>{}</td><td>{measured}</td><td>{}</td></tr>",
             escape(what),
             escape(&target),
-            verdict(off)
+            escape(&verdict(off, next))
         );
     }
     html.push_str("</table>\n");
     html
 }
 
-fn verdict(off: f64) -> String {
-    match off <= 1.0 {
-        true => "met".to_owned(),
-        false => format!("missed, {off:.1} times"),
+/// Whether a target is met; by how much not, and what would help.
+fn verdict(off: f64, next: &str) -> String {
+    match (off <= 1.0, next) {
+        (true, _) => "met".to_owned(),
+        (false, "") => format!("missed, {off:.2} times"),
+        (false, next) => format!("missed, {off:.2} times; next: {next}"),
     }
 }
 
@@ -221,7 +230,7 @@ fn markdown(records: &[Record]) -> String {
         text.push_str("**targets**\n\n| | target | measured | |\n|---|--:|--:|---|\n");
     }
     for held in &held {
-        let verdict = verdict(held.off);
+        let verdict = verdict(held.off, held.next);
         // Writing into a String cannot fail.
         let _ = writeln!(
             text,

@@ -29,6 +29,8 @@ struct Target {
     /// Several: their sum counts.
     figures: &'static [&'static str],
     bound: Bound,
+    /// What would be cheapest to do next where it is missed.
+    next: &'static str,
 }
 
 const fn target(
@@ -44,8 +46,29 @@ const fn target(
         row,
         figures,
         bound,
+        next: "",
     }
 }
+
+impl Target {
+    const fn next(self, next: &'static str) -> Self {
+        Self { next, ..self }
+    }
+}
+
+/// What a component may cost, in terms of the same code called natively.
+const fn native(what: &'static str, (on, row): (On, &'static str)) -> Target {
+    target(what, ("native", on, row), &["cpu_ratio"], AtMost(1.15)).next(NATIVE_NEXT)
+}
+
+const CALL_NEXT: &str = "nothing of ours is in it: Wasmtime's own bookkeeping of tasks and fibers";
+const MESSAGE_NEXT: &str = "notifications of several messages in one call of the host";
+const SERVERS_NEXT: &str =
+    "batches of several callers in one transaction; the heads of conversation and inbox in one row";
+const IDLE_SERVERS_NEXT: &str =
+    "most of it is threads that sleep and wake, in the node and in the database: fewer ways there and back";
+const NATIVE_NEXT: &str =
+    "rows and records that cross the border as one list of bytes; nested calls of functions without Val";
 
 use Bound::{AtLeast, AtMost};
 use On::{Any, Embedded, Servers};
@@ -64,19 +87,22 @@ const TARGETS: &[Target] = &[
         ("host", Any, "warm call, typed, async export"),
         &["cpu_ns"],
         AtMost(1500.0),
-    ),
+    )
+    .next(CALL_NEXT),
     target(
         "warm call, dynamic, ns",
         ("host", Any, "warm call, dynamic, async export"),
         &["cpu_ns"],
         AtMost(2500.0),
-    ),
+    )
+    .next(CALL_NEXT),
     target(
         "warm call with two async asks, ns",
         ("host", Any, "warm call, typed, 2 async asks"),
         &["cpu_ns"],
         AtMost(3000.0),
-    ),
+    )
+    .next(CALL_NEXT),
     target(
         "fresh sandbox and its first call, ns",
         ("host", Any, "fresh sandbox and its first call"),
@@ -127,14 +153,16 @@ const TARGETS: &[Target] = &[
         SEND,
         &["accepted_per_s"],
         AtLeast(20_000.0),
-    ),
+    )
+    .next(MESSAGE_NEXT),
     target("messages, embedded, p99, ms", SEND, &["p99_ms"], AtMost(50.0)),
     target(
         "messages, embedded, CPU of each, µs",
         SEND,
         &["server_cpu_us"],
         AtMost(60.0),
-    ),
+    )
+    .next(MESSAGE_NEXT),
     target("messages, embedded, 500/s: p50, ms", AT_500, &["p50_ms"], AtMost(1.0)),
     target("messages, embedded, 500/s: p99, ms", AT_500, &["p99_ms"], AtMost(5.0)),
     target(
@@ -142,25 +170,29 @@ const TARGETS: &[Target] = &[
         SEND_SERVERS,
         &["accepted_per_s"],
         AtLeast(10_000.0),
-    ),
+    )
+    .next(SERVERS_NEXT),
     target(
         "messages, servers, CPU of each with the stores', µs",
         SEND_SERVERS,
         &["server_cpu_us", "mariadb_cpu_us", "redis_cpu_us"],
         AtMost(150.0),
-    ),
+    )
+    .next(SERVERS_NEXT),
     target(
         "messages, servers, 500/s: p50, ms",
         AT_500_SERVERS,
         &["p50_ms"],
         AtMost(1.0),
-    ),
+    )
+    .next(IDLE_SERVERS_NEXT),
     target(
         "messages, servers, 500/s: p99, ms",
         AT_500_SERVERS,
         &["p99_ms"],
         AtMost(5.0),
-    ),
+    )
+    .next(IDLE_SERVERS_NEXT),
     target(
         "offline pull, messages a second",
         ("offline", Any, "abreast"),
@@ -181,10 +213,11 @@ const TARGETS: &[Target] = &[
     ),
     target(
         "logins by token, a second",
-        ("login", Any, "by token"),
+        ("login", Any, "by token, 64 at a time"),
         &["logins_per_s"],
         AtLeast(10_000.0),
-    ),
+    )
+    .next("the five calls of a connection that comes as one; a cheaper handshake than that of a web framework"),
     target(
         "idle connection, bytes",
         ("idle", Any, "connections"),
@@ -203,6 +236,45 @@ const TARGETS: &[Target] = &[
         &["p50_ms_ratio"],
         AtMost(1.3),
     ),
+    native("send.send-message against native", (Embedded, "send.send-message, 64")),
+    native(
+        "pull-offline.pull against native",
+        (Embedded, "pull-offline.pull 500, 64"),
+    ),
+    native(
+        "group-pull.pull against native",
+        (Embedded, "group-pull.pull 50, stored, 64"),
+    ),
+    native("login.verify against native", (Embedded, "login.verify, 64")),
+    native(
+        "presence.set-online against native",
+        (Embedded, "presence.set-online, 64"),
+    ),
+    native(
+        "route.route-message against native",
+        (Embedded, "route.route-message, 64"),
+    ),
+    native(
+        "send.send-message against native, servers",
+        (Servers, "send.send-message, 64"),
+    ),
+    native(
+        "pull-offline.pull against native, servers",
+        (Servers, "pull-offline.pull 500, 64"),
+    ),
+    native(
+        "group-pull.pull against native, servers",
+        (Servers, "group-pull.pull 50, stored, 64"),
+    ),
+    native("login.verify against native, servers", (Servers, "login.verify, 64")),
+    native(
+        "presence.set-online against native, servers",
+        (Servers, "presence.set-online, 64"),
+    ),
+    native(
+        "route.route-message against native, servers",
+        (Servers, "route.route-message, 64"),
+    ),
     target(
         "start with nothing to compile, ms",
         ("start", Any, "nothing to compile"),
@@ -220,6 +292,8 @@ pub(super) struct Held {
     pub(super) measured: f64,
     /// How many times the target the figure is, or the target the figure: more than 1 is missed.
     pub(super) off: f64,
+    /// What would be cheapest to do next.
+    pub(super) next: &'static str,
 }
 
 /// Every target of which something was measured.
@@ -245,6 +319,7 @@ impl Target {
             target: format!("{sign} {bound}"),
             measured,
             off,
+            next: self.next,
         })
     }
 
