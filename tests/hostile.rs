@@ -304,3 +304,30 @@ async fn a_function_is_not_blamed_for_a_caller_that_gave_it_no_time() {
     sessions.expect("the breaker of `login` is closed");
     scene.recovers().await;
 }
+
+#[tokio::test]
+async fn a_connection_that_stops_what_is_asked_for_many_costs_the_others_nothing() {
+    let mut together = toml::Table::new();
+    together.insert("hostile.hold".to_owned(), "hostile.hold-all".into());
+    let manifest = Manifest::default()
+        .function("hostile", "hostile", &["test:hostile/hostile"])
+        .set("application.tool.mpim.gateway.opened", vec!["hostile.hold"])
+        .set("application.tool.mpim.gateway.together", together)
+        .set("application.tool.mpim.breaker.failures", 1000);
+    let node = Node::with(&manifest);
+    let ann = Client::register(&node, "ann").await;
+    http::register(&node, "mallory").await;
+    let bomb = http::login(&node, "mallory", "bomb").await;
+    for _ in 0..10 {
+        let tokens = (0..24).map(|place| if place % 8 == 3 { &bomb } else { &ann.token });
+        let crowd = join_all(tokens.map(|token| Client::resume(&node, token))).await;
+        for (place, outcome) in crowd.into_iter().enumerate() {
+            match (place % 8, outcome) {
+                (3, Err(refusal)) => assert_eq!(refusal.code, "internal"),
+                (3, Ok(_)) => panic!("a bomb was taken"),
+                (_, outcome) => drop(outcome.expect("served")),
+            }
+        }
+    }
+    assert!(node.log().contains("hostile.hold-all"), "none was asked together with a bomb");
+}

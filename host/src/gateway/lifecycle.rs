@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use wasmtime::component::Type;
 
 use super::calls;
@@ -260,7 +261,12 @@ impl Lifecycle {
                 [subject] => vec![self.ask_alone(&method.name, subject).await],
                 subjects => {
                     let arguments: Vec<_> = subjects.iter().map(|subject| subject.argument().1).collect();
-                    pair.system(dispatch, &arguments).await
+                    match pair.system(dispatch, &arguments).await {
+                        Ok(answers) => answers,
+                        Err(error) if error.retryable => subjects.iter().map(|_| Err(error.clone())).collect(),
+                        // It may be the fault of one of them, which costs the others no more than a second call.
+                        Err(_) => join_all(subjects.iter().map(|subject| self.ask_alone(&method.name, subject))).await,
+                    }
                 }
             }
         };

@@ -136,24 +136,21 @@ impl Pair {
         }
     }
 
-    /// Makes calls of the host itself, each with one argument, as one.
+    /// Makes calls of the host itself, each with one argument, as one; an answer for each.
     pub(super) async fn system(
         &self,
         dispatch: &Dispatch,
         arguments: &[Argument<'_>],
-    ) -> Vec<Result<Answer, EdgeError>> {
+    ) -> Result<Vec<Result<Answer, EdgeError>>, EdgeError> {
         let ty = self.one.parameters.first().map(|(_, ty)| ty);
         // Whether they fit was checked at the start.
         let elements = arguments.iter().filter_map(|argument| argument.to_val(ty?)).collect();
-        match self.call(dispatch, By::System, elements).await {
-            Ok(answers) => answers
-                .map(|answer| match answer {
-                    Ok(value) => Ok(Answer::Value(value)),
-                    Err(error) => Err(error::answered(error.as_ref())),
-                })
-                .collect(),
-            Err(error) => arguments.iter().map(|_| Err(error.clone())).collect(),
-        }
+        let answers = self.call(dispatch, By::System, elements).await?;
+        let answer = |answer: dispatch::Answer| match answer {
+            Ok(value) => Ok(Answer::Value(value)),
+            Err(error) => Err(error::answered(error.as_ref())),
+        };
+        Ok(answers.map(answer).collect())
     }
 }
 

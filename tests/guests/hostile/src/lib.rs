@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::task::Poll;
 
 use bindings::exports::test::hostile::{deep, hostile};
+use bindings::mpim::host::gateway::Connection;
 use bindings::mpim::host::{cache, sql, telemetry};
 use bindings::mpim::im::login;
 use bindings::mpim::im::types::Error;
@@ -22,6 +23,21 @@ const LONG_MS: u64 = 60_000;
 impl hostile::Guest for Component {
     async fn ok() -> u32 {
         1
+    }
+
+    async fn hold(connection: Connection) -> Result<(), Error> {
+        match connection.device.as_str() {
+            "bomb" => std::process::abort(),
+            _ => Ok(()),
+        }
+    }
+
+    async fn hold_all(connections: Vec<Connection>) -> Result<Vec<Result<(), Error>>, Error> {
+        let mut held = Vec::new();
+        for connection in connections {
+            held.push(Self::hold(connection).await);
+        }
+        Ok(held)
     }
 
     async fn trap() {
