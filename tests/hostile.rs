@@ -329,5 +329,8 @@ async fn a_connection_that_stops_what_is_asked_for_many_costs_the_others_nothing
             }
         }
     }
-    assert!(node.log().contains("hostile.hold-all"), "none was asked together with a bomb");
+    assert!(
+        node.log().contains("hostile.hold-all"),
+        "none was asked together with a bomb"
+    );
 }

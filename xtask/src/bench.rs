@@ -61,11 +61,6 @@ const PROFILES: &[(&str, bool, &[&str])] = &[
         &["send", "--messages", "6000", "--repeat", "1", "--warm-up", "0"],
     ),
     (
-        "messages at 500/s, embedded",
-        false,
-        &["send", "--rate", "500", "--repeat", "1"],
-    ),
-    (
         "logins by token",
         false,
         &["login", "--passwords", "0", "--abreast", "64", "--repeat", "20"],
@@ -74,11 +69,6 @@ const PROFILES: &[(&str, bool, &[&str])] = &[
         "messages, servers",
         true,
         &["send", "--messages", "3000", "--repeat", "1", "--warm-up", "0"],
-    ),
-    (
-        "messages at 500/s, servers",
-        true,
-        &["send", "--rate", "500", "--repeat", "1"],
     ),
 ];
 const PROFILE: &str = "profile";

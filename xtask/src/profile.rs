@@ -43,21 +43,29 @@ pub(crate) fn take(mpim: &Path, folder: &Path, load: &Load<'_>) -> Result<String
             .env("MPIM_LOG", "error")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
+            // It says that its node went.
+            .stderr(Stdio::null())
             .spawn()
             .map_err(|error| Failure::of(mpim, &error))?,
     );
     sleep(BEFORE);
     let data = place.join("perf.data");
-    let mut record = Command::new("perf");
-    record.args(["record", "-q", "-F", FREQUENCY, "-p", &node.0.0.id().to_string(), "-o"]);
-    record.arg(&data).args(["--", "sleep", SECONDS]).stdout(Stdio::null());
-    run(&mut record)?;
+    let record = || {
+        let mut record = Command::new("perf");
+        record.args(["record", "-q", "-F", FREQUENCY, "-p", &node.0.0.id().to_string(), "-o"]);
+        run(record.arg(&data).args(["--", "sleep", SECONDS]).stdout(Stdio::null()))
+    };
+    // It gives up when a thread ends while it looks for all of them.
+    record().or_else(|_| record()).or_else(|_| record())?;
     if let Ok(Some(status)) = loading.0.try_wait()
         && !status.success()
     {
         return Err(Failure(format!("the load of {} failed: {status}", load.name)));
     }
-    let file: PathBuf = folder.join(format!("{}.samples", load.name.replace([' ', ',', '/'], "-")));
+    let file: PathBuf = folder.join(format!(
+        "{}.samples",
+        load.name.replace(", ", "-").replace([' ', '/'], "-")
+    ));
     let out = File::create(&file).map_err(|error| Failure::of(&file, &error))?;
     let mut script = Command::new("perf");
     script

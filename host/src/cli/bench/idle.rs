@@ -62,6 +62,11 @@ pub(super) async fn run(idle: Idle) -> Result<(), Failure> {
         let note = format!("the connections share {} accounts", users(most));
         record.notes.push(note);
     }
+    // A server that compiles keeps memory for that: the first of them all is none that is measured.
+    let mut folder = match terms.url {
+        Some(_) => None,
+        None => Subject::begin(terms, 1, |_, _| Ok(())).await?.end(),
+    };
     let mut former: Option<(Subject, Held)> = None;
     for connections in &idle.connections {
         let name = format!("{connections} connections");
@@ -74,7 +79,8 @@ pub(super) async fn run(idle: Idle) -> Result<(), Failure> {
                 }
                 // The server first: it is spared the ends of all connections at once.
                 former => {
-                    let folder = former.and_then(|(subject, _held)| subject.end());
+                    let former = former.and_then(|(subject, _held)| subject.end());
+                    let folder = former.or_else(|| folder.take());
                     Subject::begin_in(terms, folder, users(*connections), |_, _| Ok(())).await?
                 }
             };
