@@ -2,6 +2,7 @@
 
 mod cli;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -68,10 +69,13 @@ async fn up_until_interrupted(up: cli::Up) -> anyhow::Result<()> {
     })
     .await?;
     let url = format!("http://{}", server.address());
-    println!("mpim serves {url} with its data in {}", up.data.display());
-    println!("to chat, type in two other terminals:");
-    println!("  mpim chat --url {url} --user ann");
-    println!("  mpim chat --url {url} --user bob");
+    let greeting = format!(
+        "mpim serves {url} with its data in {}\nto chat, type in two other terminals:\n  mpim chat --url {url} --user ann\n  \
+         mpim chat --url {url} --user bob\n",
+        up.data.display()
+    );
+    // Whoever started it may have heard enough.
+    let _ = std::io::stdout().write_all(greeting.as_bytes());
     tokio::select! {
         interrupted = tokio::signal::ctrl_c() => interrupted?,
         _ = terminate.recv() => {}

@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -105,7 +105,8 @@ impl Drop for Ended {
     }
 }
 
-struct Node(Ended);
+/// What it says is kept open: it may have more to say.
+struct Node(Ended, Option<BufReader<ChildStdout>>);
 
 impl Node {
     /// Starts a node on a free port, and gives where it is.
@@ -120,12 +121,12 @@ impl Node {
             .stdout(Stdio::piped())
             .spawn()
             .map_err(|error| Failure::of(mpim, &error))?;
-        let stdout = child.stdout.take();
-        let node = Self(Ended(child));
+        let said = child.stdout.take().map(BufReader::new);
+        let mut node = Self(Ended(child), said);
         let mut first = String::new();
-        if let Some(stdout) = stdout {
+        if let Some(said) = &mut node.1 {
             // Ends with the first line, or with the process.
-            let _ = BufReader::new(stdout).read_line(&mut first);
+            let _ = said.read_line(&mut first);
         }
         match first.split_whitespace().find(|word| word.starts_with("http://")) {
             Some(url) => Ok((node, url.to_owned())),
