@@ -24,8 +24,11 @@ pub(crate) async fn ack(caller: &Caller, messages: Vec<u64>, up_to: Option<u64>)
     for _ in 0..ROUNDS {
         let now = now_ms();
         match batch(caller, &messages, up_to, extent, now).run().await {
-            Ok(done) => return settle(caller, &done, messages.len().div_ceil(CHUNK), up_to.is_some(), now).await,
-            Err(SqlError::Unmet(END)) if up_to.is_some() => {
+            Ok(done) => {
+                let guarded = up_to.is_some() && guards_apart(extent, &messages);
+                return settle(caller, &done, messages.len().div_ceil(CHUNK), guarded, now).await;
+            }
+            Err(SqlError::Unmet(END)) if extent == Extent::Whole && up_to.is_some() => {
                 return Err(Error::invalid("the cursor is past the end of the inbox"));
             }
             Err(SqlError::Unmet(_)) => extent = Extent::Whole,
@@ -46,22 +49,30 @@ enum Extent {
     Whole,
 }
 
-/// The statement that guards the cursor, where there is one.
+/// The statement of a whole batch that guards the cursor, where there is one.
 const END: u32 = 0;
+
+/// Whether the cursor has a statement of its own that guards it. Otherwise the looks guard it, too.
+fn guards_apart(extent: Extent, messages: &[u64]) -> bool {
+    extent == Extent::Whole || messages.is_empty()
+}
 
 /// What may fall short comes before what changes rows, as far as that can be: a batch that has changed rows and is then
 /// undone costs an embedded store a second run of all that it keeps together. The looks come first or right after the
 /// guard, the moves last; [`settle`] relies on that.
 fn batch(caller: &Caller, messages: &[u64], up_to: Option<u64>, extent: Extent, now: u64) -> Batch {
     let mut batch = Batch::new();
-    if let Some(place) = up_to {
+    if let Some(place) = up_to.filter(|_| guards_apart(extent, messages)) {
         batch = batch.need(
             "SELECT h.last_seq FROM inbox_heads h WHERE h.user_id = ? AND h.last_seq >= ?",
             params![caller.user, place],
         );
     }
     for chunk in messages.chunks(CHUNK) {
-        batch = look(batch, chunk, extent);
+        batch = match extent {
+            Extent::Usual => look(batch, caller.user, chunk, up_to),
+            Extent::Whole => batch.step(format!("{} ORDER BY m.id", named(chunk)), values(chunk)),
+        };
     }
     batch = match (up_to, extent) {
         (Some(place), Extent::Usual) => cursor::move_on(batch, caller.user, &caller.device, place, now),
@@ -79,21 +90,33 @@ fn batch(caller: &Caller, messages: &[u64], up_to: Option<u64>, extent: Extent, 
     batch
 }
 
-/// Adds the statement that reads whose messages a chunk of ids names, and where they stand.
-fn look(batch: Batch, chunk: &[u64], extent: Extent) -> Batch {
+/// What reads whose messages a chunk of ids names, and where they stand.
+fn named(chunk: &[u64]) -> String {
     let places = sql::places(chunk.len());
-    let named = format!(
-        "SELECT m.id, m.sender_id, m.conversation_id, m.recipient_id, m.state FROM messages m WHERE m.id IN ({places})"
-    );
-    match extent {
-        Extent::Usual => {
-            let mut usual = values(chunk);
-            usual.extend(params![Qos::ExactlyOnce.code()]);
-            let all = u32::try_from(chunk.len()).unwrap_or(u32::MAX);
-            batch.at_least(all, format!("{named} AND m.qos <> ? ORDER BY m.id"), usual)
-        }
-        Extent::Whole => batch.step(format!("{named} ORDER BY m.id"), values(chunk)),
-    }
+    format!("{LOOK} FROM messages m WHERE m.id IN ({places})")
+}
+
+const LOOK: &str = "SELECT m.id, m.sender_id, m.conversation_id, m.recipient_id, m.state";
+
+/// Adds the statement that reads the same in the usual case: it reaches all of the chunk when none is exactly-once, and
+/// the inbox reaches the cursor where there is one.
+fn look(batch: Batch, user: u64, chunk: &[u64], up_to: Option<u64>) -> Batch {
+    let all = u32::try_from(chunk.len()).unwrap_or(u32::MAX);
+    let mut params = values(chunk);
+    params.extend(params![Qos::ExactlyOnce.code()]);
+    let Some(place) = up_to else {
+        return batch.at_least(all, format!("{} AND m.qos <> ? ORDER BY m.id", named(chunk)), params);
+    };
+    params.extend(params![user, place]);
+    let places = sql::places(chunk.len());
+    batch.at_least(
+        all,
+        format!(
+            "{LOOK} FROM inbox_heads h JOIN messages m ON m.id IN ({places}) AND m.qos <> ? \
+             WHERE h.user_id = ? AND h.last_seq >= ? ORDER BY m.id"
+        ),
+        params,
+    )
 }
 
 /// Adds the statement that moves the caller's messages among a chunk of ids.

@@ -106,13 +106,9 @@ async fn keep(caller: &Caller, to: u64, drafts: &[Draft], reach: &Reach) -> Resu
         let into_inbox = drafts.iter().all(|draft| draft.qos != Qos::AtMostOnce);
         match batch(&messages, caller.user, to, into_inbox).run().await {
             Ok(done) => {
-                let found = row(&done, FOUND)?;
-                let (conversation, seq): (u64, u64) = (found.at(0)?, found.at(1)?);
-                let place = if into_inbox {
-                    Some(row(&done, HEAD)?.at::<u64>(0)?)
-                } else {
-                    None
-                };
+                let places = row(&done, places_step(into_inbox))?;
+                let (conversation, seq): (u64, u64) = (places.at(0)?, places.at(1)?);
+                let place: Option<u64> = if into_inbox { Some(places.at(2)?) } else { None };
                 let behind = (0..u64::try_from(messages.len()).unwrap_or(0)).rev();
                 let placed = messages.iter().zip(behind);
                 let placed = placed.map(|(message, behind)| Placed {
@@ -142,10 +138,13 @@ async fn keep(caller: &Caller, to: u64, drafts: &[Draft], reach: &Reach) -> Resu
 /// The statements of [`batch`] that may be unmet.
 const RECEIVER: u32 = 0;
 const CONVERSATION: u32 = 1;
-const INBOX: u32 = 4;
-/// Those that read where the last message is: in the conversation, in the inbox.
-const FOUND: usize = 2;
-const HEAD: usize = 5;
+const INBOX: u32 = 2;
+
+/// The statement of [`batch`] that reads where the last message is: the conversation, the place in it, and the place in
+/// the inbox where there is one.
+fn places_step(into_inbox: bool) -> usize {
+    if into_inbox { 3 } else { 2 }
+}
 
 /// The whole write. The row of the conversation is locked first and the head of the inbox second, by
 /// everyone, so that places are given in the order of commits and two writers never wait for each other.
@@ -153,6 +152,7 @@ fn batch(messages: &[Unplaced<'_>], sender: u64, to: u64, into_inbox: bool) -> B
     let (low, high) = ends(sender, to);
     let count = u64::try_from(messages.len()).unwrap_or(0);
     let now = messages.last().map_or(0, |message| message.created_at);
+    let places = places_step(into_inbox);
     let batch = Batch::new()
         .need(
             "SELECT u.id FROM users u LEFT JOIN blocks b ON b.owner_id = u.id AND b.peer_id = ? \
@@ -162,17 +162,22 @@ fn batch(messages: &[Unplaced<'_>], sender: u64, to: u64, into_inbox: bool) -> B
         .need(
             "UPDATE conversations SET last_seq = last_seq + ?, last_at = ? WHERE user_low = ? AND user_high = ?",
             params![count, now, low, high],
-        )
-        .need(
+        );
+    if !into_inbox {
+        let batch = batch.need(
             "SELECT c.id, c.last_seq FROM conversations c WHERE c.user_low = ? AND c.user_high = ?",
             params![low, high],
         );
-    let batch = unplaced::insert(batch, messages, Conversation::Found(FOUND));
-    if !into_inbox {
-        return batch;
+        return unplaced::insert(batch, messages, Conversation::Found(places));
     }
+    let batch = inbox::raise(batch, to, messages.len()).need(
+        "SELECT c.id, c.last_seq, h.last_seq FROM conversations c JOIN inbox_heads h ON h.user_id = ? \
+         WHERE c.user_low = ? AND c.user_high = ?",
+        params![to, low, high],
+    );
+    let batch = unplaced::insert(batch, messages, Conversation::Found(places));
     let ids: Vec<u64> = messages.iter().map(|message| message.id).collect();
-    inbox::append_to(batch, to, Kind::Message, &ids, HEAD)
+    inbox::enter(batch, to, Kind::Message, &ids, (places, 2))
 }
 
 /// Why the receiver cannot be sent to. A repeat of what was kept before is no new message: it has its

@@ -83,34 +83,35 @@ pub(crate) fn append(batch: Batch, users: &[u64], kind: Kind, message: u64) -> B
         )
 }
 
-/// As [`append`], of messages for one user, in their order; `head` is where in the batch the second of the three
-/// statements comes, which reads the last place.
+/// Adds the statement that makes room for so many entries at the end of the inbox of one user; a batch that is unmet here
+/// calls for [`open`].
 #[must_use]
-pub(crate) fn append_to(batch: Batch, user: u64, kind: Kind, messages: &[u64], head: usize) -> Batch {
+pub(crate) fn raise(batch: Batch, user: u64, by: usize) -> Batch {
+    batch.need(
+        "UPDATE inbox_heads SET last_seq = last_seq + ? WHERE user_id = ?",
+        params![u64::try_from(by).unwrap_or(u64::MAX), user],
+    )
+}
+
+/// Adds the statement that enters messages, in their order, where [`raise`] made room; `head` is the statement, and the
+/// column of it, that reads the last place since.
+#[must_use]
+pub(crate) fn enter(batch: Batch, user: u64, kind: Kind, messages: &[u64], head: (usize, u32)) -> Batch {
     let behind = (0..u64::try_from(messages.len()).unwrap_or(0)).rev();
     let entries = messages
         .iter()
         .zip(behind)
         .fold(Params::default(), |entries, (message, behind)| {
-            let entry = entries.give(params![user]).take(head, 0);
+            let entry = entries.give(params![user]).take(head.0, head.1);
             entry.give(params![behind, kind.code(), *message])
         });
-    batch
-        .need(
-            "UPDATE inbox_heads SET last_seq = last_seq + ? WHERE user_id = ?",
-            vec![count(messages), Value::from(user)],
-        )
-        .need(
-            "SELECT h.last_seq FROM inbox_heads h WHERE h.user_id = ?",
-            params![user],
-        )
-        .step(
-            format!(
-                "INSERT INTO inbox (user_id, seq, kind, message_id) VALUES {}",
-                vec!["(?, ? - ?, ?, ?)"; messages.len()].join(", ")
-            ),
-            entries,
-        )
+    batch.step(
+        format!(
+            "INSERT INTO inbox (user_id, seq, kind, message_id) VALUES {}",
+            vec!["(?, ? - ?, ?, ?)"; messages.len()].join(", ")
+        ),
+        entries,
+    )
 }
 
 /// Adds the statement that reads each user's last place, for [`cursors`].
