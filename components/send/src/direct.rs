@@ -5,9 +5,9 @@ use guest::{Caller, Error, Message, MessageState, Qos, Receipt, hint, ids, join_
 use message::{Code, before};
 
 use crate::draft::Draft;
-use crate::inbox::{self, Kind};
+use crate::inbox::{self, Entry};
 use crate::push::{self, Reach};
-use crate::unplaced::{self, Conversation, Unplaced, row};
+use crate::unplaced::{self, Conversation, Place, Unplaced, row};
 use crate::{ROUNDS, contended, receipt, retry};
 
 /// What became of the write.
@@ -21,7 +21,7 @@ enum Kept {
 }
 
 /// A message that is kept.
-struct Placed {
+pub(crate) struct Placed {
     message: Message,
     /// In the inbox of the receiver, unless it goes there at most once.
     place: Option<u64>,
@@ -29,21 +29,31 @@ struct Placed {
     waits: bool,
 }
 
+impl Placed {
+    pub(crate) fn new(message: Message, place: Option<u64>) -> Self {
+        Self {
+            message,
+            place,
+            waits: true,
+        }
+    }
+}
+
+/// Refuses what nobody can be sent.
+pub(crate) fn check(caller: &Caller, to: u64) -> Result<(), Error> {
+    match to == caller.user {
+        true => Err(Error::invalid("a message to oneself")),
+        false => Ok(()),
+    }
+}
+
 /// Keeps messages to one receiver, in their order, and pushes them; all of them go into the inbox, or none does. Each
 /// has its own answer, which stands as soon as it is kept: one that is refused costs the others nothing but a second
 /// write.
 pub(crate) async fn send(caller: &Caller, to: u64, drafts: &[Draft]) -> Vec<Result<Receipt, Error>> {
-    if to == caller.user {
-        return all(drafts, &Error::invalid("a message to oneself"));
-    }
     let reach = Reach::find(to, caller).await;
     match keep(caller, to, drafts, &reach).await {
-        Ok(Kept::New(mut messages)) => {
-            let reach = reach_now(caller, to, &mut messages, reach).await;
-            let receipts = messages.iter().map(|placed| Ok(receipt::of(&placed.message))).collect();
-            tell(caller, to, messages, reach).await;
-            receipts
-        }
+        Ok(Kept::New(messages)) => announce(caller, to, messages, reach).await,
         Ok(Kept::Before(receipt)) => vec![Ok(receipt)],
         Ok(Kept::Apart) => {
             let mut answers = Vec::with_capacity(drafts.len());
@@ -56,8 +66,22 @@ pub(crate) async fn send(caller: &Caller, to: u64, drafts: &[Draft]) -> Vec<Resu
     }
 }
 
-fn all(drafts: &[Draft], error: &Error) -> Vec<Result<Receipt, Error>> {
+/// The same answer to each.
+pub(crate) fn all(drafts: &[Draft], error: &Error) -> Vec<Result<Receipt, Error>> {
     drafts.iter().map(|_| Err(error.clone())).collect()
+}
+
+/// Pushes messages that are kept, and gives their receipts.
+pub(crate) async fn announce(
+    caller: &Caller,
+    to: u64,
+    mut messages: Vec<Placed>,
+    reach: Reach,
+) -> Vec<Result<Receipt, Error>> {
+    let reach = reach_now(caller, to, &mut messages, reach).await;
+    let receipts = messages.iter().map(|placed| Ok(receipt::of(&placed.message))).collect();
+    tell(caller, to, messages, reach).await;
+    receipts
 }
 
 /// Where the users are after the write. The receiver may have connected between the route and the commit, and have
@@ -109,12 +133,9 @@ async fn keep(caller: &Caller, to: u64, drafts: &[Draft], reach: &Reach) -> Resu
                 let places = row(&done, places_step(into_inbox))?;
                 let (conversation, seq): (u64, u64) = (places.at(0)?, places.at(1)?);
                 let place: Option<u64> = if into_inbox { Some(places.at(2)?) } else { None };
-                let behind = (0..u64::try_from(messages.len()).unwrap_or(0)).rev();
-                let placed = messages.iter().zip(behind);
-                let placed = placed.map(|(message, behind)| Placed {
-                    message: message.placed(conversation, seq.saturating_sub(behind)),
-                    place: place.map(|place| place.saturating_sub(behind)),
-                    waits: true,
+                let placed = messages.iter().zip(behind(messages.len())).map(|(message, behind)| {
+                    let message = message.placed(conversation, seq.saturating_sub(behind));
+                    Placed::new(message, place.map(|place| place.saturating_sub(behind)))
                 });
                 return Ok(Kept::New(placed.collect()));
             }
@@ -163,21 +184,40 @@ fn batch(messages: &[Unplaced<'_>], sender: u64, to: u64, into_inbox: bool) -> B
             "UPDATE conversations SET last_seq = last_seq + ?, last_at = ? WHERE user_low = ? AND user_high = ?",
             params![count, now, low, high],
         );
+    let placed = || {
+        messages.iter().zip(behind(messages.len())).map(|(message, behind)| {
+            let place = Place {
+                conversation: Conversation::Read((places, 0)),
+                last: (places, 1),
+                behind,
+            };
+            (message, place)
+        })
+    };
     if !into_inbox {
         let batch = batch.need(
             "SELECT c.id, c.last_seq FROM conversations c WHERE c.user_low = ? AND c.user_high = ?",
             params![low, high],
         );
-        return unplaced::insert(batch, messages, Conversation::Found(places));
+        return unplaced::insert(batch, placed());
     }
     let batch = inbox::raise(batch, to, messages.len()).need(
         "SELECT c.id, c.last_seq, h.last_seq FROM conversations c JOIN inbox_heads h ON h.user_id = ? \
          WHERE c.user_low = ? AND c.user_high = ?",
         params![to, low, high],
     );
-    let batch = unplaced::insert(batch, messages, Conversation::Found(places));
-    let ids: Vec<u64> = messages.iter().map(|message| message.id).collect();
-    inbox::enter(batch, to, Kind::Message, &ids, (places, 2))
+    let entries = placed().map(|(message, place)| Entry {
+        user: to,
+        message: message.id,
+        last: (places, 2),
+        behind: place.behind,
+    });
+    inbox::enter(unplaced::insert(batch, placed()), entries)
+}
+
+/// For each of so many messages how many come after it.
+fn behind(count: usize) -> impl Iterator<Item = u64> {
+    (0..u64::try_from(count).unwrap_or(0)).rev()
 }
 
 /// Why the receiver cannot be sent to. A repeat of what was kept before is no new message: it has its
@@ -240,7 +280,7 @@ async fn hand_over(message: &mut Message) -> bool {
 }
 
 /// The two users of a conversation in the order of the store.
-fn ends(one: u64, other: u64) -> (u64, u64) {
+pub(crate) fn ends(one: u64, other: u64) -> (u64, u64) {
     if one < other { (one, other) } else { (other, one) }
 }
 

@@ -7,7 +7,7 @@ use message::record;
 
 use crate::draft::Draft;
 use crate::inbox::{self, Kind, values};
-use crate::unplaced::{self, Conversation, Unplaced, fan_out_threshold, row, rows};
+use crate::unplaced::{self, Conversation, Place, Unplaced, fan_out_threshold, row, rows};
 use crate::{ROUNDS, contended, push, receipt};
 
 /// How a group's message reaches its members.
@@ -129,15 +129,24 @@ const HEADS: u32 = 2;
 /// The statement whose row has the place in the conversation.
 const PLACE: usize = 1;
 
+/// Where its only message goes.
+fn place(group: u64) -> Place {
+    Place {
+        conversation: Conversation::Known(group),
+        last: (PLACE, 0),
+        behind: 0,
+    }
+}
+
 /// The write that gives every other member an entry in their inbox.
 fn into_inboxes(message: &Unplaced<'_>, sender: u64, group: u64, members: &[u64]) -> Batch {
     let others: Vec<u64> = members.iter().copied().filter(|member| *member != sender).collect();
     let batch = only_members(raise(message, group), group, members);
     if others.is_empty() {
-        return unplaced::insert(batch, std::slice::from_ref(message), Conversation::Known(group, PLACE));
+        return unplaced::insert(batch, [(message, place(group))]);
     }
     let batch = inbox::guard(batch, &others);
-    let batch = unplaced::insert(batch, std::slice::from_ref(message), Conversation::Known(group, PLACE));
+    let batch = unplaced::insert(batch, [(message, place(group))]);
     inbox::select_places(inbox::append(batch, &others, Kind::Message, message.id), &others)
 }
 
@@ -149,7 +158,7 @@ fn one_row(message: &Unplaced<'_>, sender: u64, group: u64, least: u32) -> Batch
          WHERE m.conversation_id = ? AND m.user_id = ? AND g.member_count >= ?",
         params![group, sender, least],
     );
-    unplaced::insert(batch, std::slice::from_ref(message), Conversation::Known(group, PLACE))
+    unplaced::insert(batch, [(message, place(group))])
 }
 
 /// The first statement of every write. Whoever joins reads the last place of the conversation: with its

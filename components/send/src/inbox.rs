@@ -9,6 +9,8 @@ use std::collections::HashMap;
 use guest::sql::{self, Batch, Params, Row, Value};
 use guest::{Error, params};
 
+use crate::unplaced::Read;
+
 /// What an entry says of its message.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {
@@ -93,24 +95,37 @@ pub(crate) fn raise(batch: Batch, user: u64, by: usize) -> Batch {
     )
 }
 
-/// Adds the statement that enters messages, in their order, where [`raise`] made room; `head` is the statement, and the
-/// column of it, that reads the last place since.
+/// A message that goes into an inbox, where room was made.
+pub(crate) struct Entry {
+    pub(crate) user: u64,
+    pub(crate) message: u64,
+    /// What reads the last place of the inbox since.
+    pub(crate) last: Read,
+    /// How many entries come after it that go into the same inbox.
+    pub(crate) behind: u64,
+}
+
+/// Adds the statement that makes entries.
 #[must_use]
-pub(crate) fn enter(batch: Batch, user: u64, kind: Kind, messages: &[u64], head: (usize, u32)) -> Batch {
-    let behind = (0..u64::try_from(messages.len()).unwrap_or(0)).rev();
-    let entries = messages
-        .iter()
-        .zip(behind)
-        .fold(Params::default(), |entries, (message, behind)| {
-            let entry = entries.give(params![user]).take(head.0, head.1);
-            entry.give(params![behind, kind.code(), *message])
-        });
+pub(crate) fn enter(batch: Batch, entries: impl IntoIterator<Item = Entry>) -> Batch {
+    let (mut values, mut rows) = (Params::default(), Vec::new());
+    for Entry {
+        user,
+        message,
+        last: (step, column),
+        behind,
+    } in entries
+    {
+        let place = values.give(params![user]).take(step, column);
+        values = place.give(params![behind, Kind::Message.code(), message]);
+        rows.push("(?, ? - ?, ?, ?)");
+    }
     batch.step(
         format!(
             "INSERT INTO inbox (user_id, seq, kind, message_id) VALUES {}",
-            vec!["(?, ? - ?, ?, ?)"; messages.len()].join(", ")
+            rows.join(", ")
         ),
-        entries,
+        values,
     )
 }
 

@@ -19,10 +19,13 @@ mod recall;
 mod receipt;
 mod retry;
 mod several;
+mod together;
 mod unplaced;
 
 use bindings::exports::mpim::im as exports;
-pub use bindings::exports::mpim::im::{delivery::Guest as Delivery, send::Draft as Wanted, send::Guest as Send};
+pub use bindings::exports::mpim::im::{
+    delivery::Guest as Delivery, delivery::Sending, send::Draft as Wanted, send::Guest as Send,
+};
 use draft::{Draft, Target};
 use guest::{Caller, Error, ErrorCode, Priority, Qos, Receipt, rate_limit};
 
@@ -59,12 +62,14 @@ impl exports::send::Guest for Component {
     ) -> Result<Receipt, Error> {
         rate_limit::acquire("send", &caller.user.to_string(), 1)?;
         let draft = Draft::new(Target::User(to), client_id, content, content_type, priority, qos)?;
+        direct::check(&caller, to)?;
         let mut answers = direct::send(&caller, to, std::slice::from_ref(&draft)).await;
         answers.pop().unwrap_or_else(|| Err(contended()))
     }
 
     async fn send_messages(caller: Caller, drafts: Vec<Wanted>) -> Result<Vec<Result<Receipt, Error>>, Error> {
-        several::send(&caller, drafts).await
+        let of_caller = |wanted| several::of(caller.clone(), wanted);
+        several::send(drafts.into_iter().map(of_caller).collect()).await
     }
 
     async fn send_group_message(
@@ -99,6 +104,10 @@ impl exports::send::Guest for Component {
 }
 
 impl exports::delivery::Guest for Component {
+    async fn send_for_all(messages: Vec<Sending>) -> Result<Vec<Result<Receipt, Error>>, Error> {
+        several::send(messages).await
+    }
+
     async fn mark_sent(messages: Vec<u64>) -> Result<(), Error> {
         delivery::mark_sent(messages).await
     }

@@ -1,45 +1,41 @@
-//! Several messages in one call: those for one receiver that follow each other are kept in one write.
+//! Several messages in one call, of one caller or of many: what follows each other from one sender to one receiver is a
+//! run, and runs that can be kept in one write are.
 
 use guest::{Caller, Error, Qos, Receipt, rate_limit};
 
-use crate::Wanted;
-use crate::direct;
 use crate::draft::{Draft, Target};
+use crate::{Sending, Wanted, direct, together};
 
 type Answer = Result<Receipt, Error>;
 
-/// Sends in order; each has its own answer.
-pub(crate) async fn send(caller: &Caller, wanted: Vec<Wanted>) -> Result<Vec<Answer>, Error> {
-    guest::at_most_together(wanted.len())?;
-    // Where there are not enough permits for all, each message asks for its own.
-    let permits = u32::try_from(wanted.len()).unwrap_or(u32::MAX);
-    let permitted = rate_limit::acquire("send", &caller.user.to_string(), permits).is_ok();
-    let mut answers = Vec::with_capacity(wanted.len());
-    let mut run = Run::default();
-    for wanted in wanted {
-        let to = wanted.to;
-        match check(caller, wanted, permitted) {
-            Ok(draft) => {
-                if !run.takes(to, &draft) {
-                    answers.extend(run.end(caller).await);
-                }
-                run.to = to;
-                run.drafts.push(draft);
-            }
-            Err(error) => {
-                answers.extend(run.end(caller).await);
-                answers.push(Err(error));
-            }
-        }
-    }
-    answers.extend(run.end(caller).await);
-    Ok(answers)
+/// Messages from one sender to one receiver, in their order.
+pub(crate) struct Run {
+    pub(crate) caller: Caller,
+    pub(crate) to: u64,
+    pub(crate) drafts: Vec<Draft>,
+    /// Where among all messages of the call its own are.
+    places: Vec<usize>,
 }
 
-fn check(caller: &Caller, wanted: Wanted, permitted: bool) -> Result<Draft, Error> {
-    if !permitted {
-        rate_limit::acquire("send", &caller.user.to_string(), 1)?;
+impl Run {
+    /// Whether they go into the inbox of the receiver.
+    fn is_kept_in_inbox(&self) -> bool {
+        self.drafts.iter().all(|draft| draft.qos != Qos::AtMostOnce)
     }
+
+    /// Whether a message may follow: all of a run go into the inbox, or none does.
+    fn takes(&self, caller: &Caller, to: u64, draft: &Draft) -> bool {
+        let alike = self.is_kept_in_inbox() == (draft.qos != Qos::AtMostOnce);
+        alike && self.to == to && is_same(&self.caller, caller)
+    }
+}
+
+fn is_same(one: &Caller, other: &Caller) -> bool {
+    (one.user, one.session, one.connection) == (other.user, other.session, other.connection)
+}
+
+/// What a caller wants to send.
+pub(crate) fn of(caller: Caller, wanted: Wanted) -> Sending {
     let Wanted {
         to,
         client_id,
@@ -48,28 +44,87 @@ fn check(caller: &Caller, wanted: Wanted, permitted: bool) -> Result<Draft, Erro
         priority,
         qos,
     } = wanted;
-    Draft::new(Target::User(to), client_id, content, content_type, priority, qos)
-}
-
-/// Messages that can be kept in one write.
-#[derive(Default)]
-struct Run {
-    to: u64,
-    drafts: Vec<Draft>,
-}
-
-impl Run {
-    fn takes(&self, to: u64, draft: &Draft) -> bool {
-        let once = |draft: &Draft| draft.qos == Qos::AtMostOnce;
-        let alike = |first: &Draft| self.to == to && once(first) == once(draft);
-        self.drafts.first().is_none_or(alike)
+    Sending {
+        caller,
+        to,
+        client_id,
+        content,
+        content_type,
+        priority,
+        qos,
     }
+}
 
-    async fn end(&mut self, caller: &Caller) -> Vec<Answer> {
-        let drafts = std::mem::take(&mut self.drafts);
-        if drafts.is_empty() {
-            return Vec::new();
+/// Sends, those of each caller in order; each has its own answer.
+pub(crate) async fn send(messages: Vec<Sending>) -> Result<Vec<Answer>, Error> {
+    guest::at_most_together(messages.len())?;
+    let permitted = permitted(&messages);
+    let mut answers: Vec<Option<Answer>> = messages.iter().map(|_| None).collect();
+    let mut runs: Vec<Run> = Vec::new();
+    let wanted = answers.iter_mut().zip(messages).zip(permitted).enumerate();
+    for (place, ((answer, message), permitted)) in wanted {
+        let (caller, to) = (message.caller.clone(), message.to);
+        match check(message, permitted) {
+            Err(error) => *answer = Some(Err(error)),
+            Ok(draft) => match runs.last_mut().filter(|run| run.takes(&caller, to, &draft)) {
+                Some(run) => {
+                    run.drafts.push(draft);
+                    run.places.push(place);
+                }
+                None => runs.push(Run {
+                    caller,
+                    to,
+                    drafts: vec![draft],
+                    places: vec![place],
+                }),
+            },
         }
-        direct::send(caller, self.to, &drafts).await
     }
+    for runs in runs.chunk_by(|one, next| one.is_kept_in_inbox() && next.is_kept_in_inbox()) {
+        let given = match runs {
+            [run] => vec![direct::send(&run.caller, run.to, &run.drafts).await],
+            runs => together::send(runs).await,
+        };
+        for (run, given) in runs.iter().zip(given) {
+            for (place, given) in run.places.iter().zip(given) {
+                if let Some(answer) = answers.get_mut(*place) {
+                    *answer = Some(given);
+                }
+            }
+        }
+    }
+    let missing = || Err(Error::internal("internal error"));
+    Ok(answers.into_iter().map(|answer| answer.unwrap_or_else(missing)).collect())
+}
+
+/// Whether each message has a permit of its sender. Where there are not enough for all that follow each other of one
+/// sender, each asks for its own.
+fn permitted(messages: &[Sending]) -> Vec<Result<(), Error>> {
+    let mut permitted = Vec::with_capacity(messages.len());
+    for of_one in messages.chunk_by(|one, next| one.caller.user == next.caller.user) {
+        let sender = of_one.first().map_or(0, |message| message.caller.user).to_string();
+        let permits = u32::try_from(of_one.len()).unwrap_or(u32::MAX);
+        let all = rate_limit::acquire("send", &sender, permits).is_ok();
+        permitted.extend(of_one.iter().map(|_| match all {
+            true => Ok(()),
+            false => rate_limit::acquire("send", &sender, 1),
+        }));
+    }
+    permitted
+}
+
+fn check(message: Sending, permitted: Result<(), Error>) -> Result<Draft, Error> {
+    permitted?;
+    let Sending {
+        caller,
+        to,
+        client_id,
+        content,
+        content_type,
+        priority,
+        qos,
+    } = message;
+    let draft = Draft::new(Target::User(to), client_id, content, content_type, priority, qos)?;
+    direct::check(&caller, to)?;
+    Ok(draft)
 }

@@ -61,41 +61,42 @@ impl<'a> Unplaced<'a> {
     }
 }
 
-/// Where in its batch the conversation of a message is read, in a statement of its own.
+/// Where a message goes, by what its batch reads.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) conversation: Conversation,
+    /// What reads the last place of the conversation, raised by as many as are inserted into it.
+    pub(crate) last: Read,
+    /// How many of those come after the message.
+    pub(crate) behind: u64,
+}
+
+/// A column of the only row of a statement of the batch.
+pub(crate) type Read = (usize, u32);
+
+/// The id of the conversation of a message.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Conversation {
-    /// Its id, and its last place.
-    Found(usize),
-    /// The id is known; its last place.
-    Known(u64, usize),
+    Known(u64),
+    Read(Read),
 }
 
-impl Conversation {
-    /// The parameters for the id and the last place.
-    fn take(self, params: Params) -> Params {
-        match self {
-            Self::Found(step) => params.take(step, 0).take(step, 1),
-            Self::Known(id, step) => params.give(params![id]).take(step, 0),
-        }
-    }
-}
-
-/// Adds the statement that inserts messages at the last places of their conversation, in their order; a former
-/// statement of the batch has raised the last place by as many.
+/// Adds the statement that inserts messages at their places.
 #[must_use]
-pub(crate) fn insert(batch: Batch, messages: &[Unplaced<'_>], conversation: Conversation) -> Batch {
-    let row = "(?, ?, ? - ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)";
-    let sql = format!(
-        "INSERT INTO messages (id, conversation_id, seq, sender_id, recipient_id, client_id, content, content_type, \
-         content_hash, priority, qos, state, retry_at, retry_count, created_at) VALUES {}",
-        vec![row; messages.len()].join(", ")
-    );
-    let mut values = Params::default();
-    for (index, message) in messages.iter().enumerate() {
+pub(crate) fn insert<'m, 'd: 'm>(
+    batch: Batch,
+    messages: impl IntoIterator<Item = (&'m Unplaced<'d>, Place)>,
+) -> Batch {
+    let (mut values, mut rows) = (Params::default(), Vec::new());
+    for (message, place) in messages {
         let draft = message.draft;
-        let behind = u64::try_from(messages.len() - 1 - index).unwrap_or(0);
-        values = conversation.take(values.give(params![message.id])).give(params![
-            behind,
+        let id = values.give(params![message.id]);
+        let conversation = match place.conversation {
+            Conversation::Known(id_known) => id.give(params![id_known]),
+            Conversation::Read((step, column)) => id.take(step, column),
+        };
+        values = conversation.take(place.last.0, place.last.1).give(params![
+            place.behind,
             message.sender,
             draft.target.user(),
             draft.client_id.as_str(),
@@ -108,7 +109,13 @@ pub(crate) fn insert(batch: Batch, messages: &[Unplaced<'_>], conversation: Conv
             message.retry_at,
             message.created_at,
         ]);
+        rows.push("(?, ?, ? - ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)");
     }
+    let sql = format!(
+        "INSERT INTO messages (id, conversation_id, seq, sender_id, recipient_id, client_id, content, content_type, \
+         content_hash, priority, qos, state, retry_at, retry_count, created_at) VALUES {}",
+        rows.join(", ")
+    );
     batch.step(sql, values)
 }
 

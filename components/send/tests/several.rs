@@ -9,7 +9,7 @@
 mod world;
 
 use guest::{ErrorCode, Qos, Receipt};
-use send::{Component, Send, Wanted as Draft};
+use send::{Component, Delivery, Send, Sending, Wanted as Draft};
 use world::calls::{cursors, pull, send};
 use world::dice::{Dice, seed};
 use world::{Push, World, caller, run};
@@ -27,6 +27,24 @@ fn draft(to: u64, id: &str) -> Draft {
 
 fn send_all(from: u64, drafts: Vec<Draft>) -> Vec<Result<Receipt, ErrorCode>> {
     let answers = run(Component::send_messages(caller(from, "phone"), drafts)).unwrap();
+    answers
+        .into_iter()
+        .map(|answer| answer.map_err(|error| error.code))
+        .collect()
+}
+
+/// Sends for each sender what it wants.
+fn send_for_all(messages: Vec<(u64, Draft)>) -> Vec<Result<Receipt, ErrorCode>> {
+    let sending = |(from, draft): (u64, Draft)| Sending {
+        caller: caller(from, "phone"),
+        to: draft.to,
+        client_id: draft.client_id,
+        content: draft.content,
+        content_type: draft.content_type,
+        priority: draft.priority,
+        qos: draft.qos,
+    };
+    let answers = run(Component::send_for_all(messages.into_iter().map(sending).collect())).unwrap();
     answers
         .into_iter()
         .map(|answer| answer.map_err(|error| error.code))
@@ -108,29 +126,101 @@ fn too_many_at_once_are_refused() {
     assert_eq!(refused.code, ErrorCode::TooLarge);
 }
 
-/// Whatever is sent together is kept, pushed and answered as if it had been sent one by one.
+#[test]
+fn messages_of_several_senders_are_one_batch() {
+    let world = World::with_users(4);
+    for (from, to) in [(1, 2), (2, 3), (4, 2)] {
+        send(from, to, "first").unwrap();
+    }
+    // The inbox of 1 is there from now on: what is not the usual case is not kept with others.
+    send(2, 1, "hello").unwrap();
+    // 1 and 2 write to each other at the same moment, and two write to 2.
+    let messages = vec![
+        (1, draft(2, "a")),
+        (1, draft(2, "b")),
+        (2, draft(1, "a")),
+        (2, draft(3, "b")),
+        (4, draft(2, "a")),
+        (1, draft(2, "c")),
+    ];
+    let before = (world.batches.get(), world.queries.get());
+    assert_eq!(
+        seqs(&send_for_all(messages)),
+        [Ok(3), Ok(4), Ok(5), Ok(2), Ok(2), Ok(6)],
+        "places of a conversation in the order of the call"
+    );
+    let after = (world.batches.get(), world.queries.get());
+    assert_eq!((after.0 - before.0, after.1 - before.1), (1, 0));
+    assert_eq!(cursors(&pull(2, "phone", None)), [1, 2, 3, 4, 5, 6]);
+    assert_eq!(cursors(&pull(1, "phone", None)), [1, 2]);
+}
+
+#[test]
+fn what_is_refused_of_one_sender_costs_another_nothing() {
+    let world = World::with_users(3);
+    world.exec("INSERT INTO blocks (owner_id, peer_id, created_at) VALUES (3, 1, 0)");
+    for (from, to) in [(1, 2), (2, 3)] {
+        send(from, to, "first").unwrap();
+    }
+    let messages = vec![
+        (1, draft(2, "a")),
+        (1, draft(3, "blocked")),
+        (2, draft(3, "not blocked")),
+        (2, draft(2, "oneself")),
+        (3, draft(99, "nobody")),
+        (2, draft(3, "first")),
+        (1, draft(2, "b")),
+    ];
+    let expected = [
+        Ok(2),
+        Err(ErrorCode::Blocked),
+        Ok(2),
+        Err(ErrorCode::Invalid),
+        Err(ErrorCode::NotFound),
+        Ok(1),
+        Ok(3),
+    ];
+    assert_eq!(seqs(&send_for_all(messages)), expected);
+}
+
+/// Whatever is sent together is kept, pushed and answered as if it had been sent one by one, by whomever.
 #[test]
 fn together_or_one_by_one_is_the_same() {
     let mut dice = Dice(seed());
-    for round in 0..60 {
-        let drafts: Vec<Draft> = (0..=dice.below(12))
-            .map(|_| Draft {
-                qos: [None, Some(Qos::AtMostOnce), Some(Qos::ExactlyOnce)]
-                    .get(usize::try_from(dice.below(3)).unwrap())
-                    .copied()
-                    .flatten(),
-                content: "x".repeat(usize::try_from(dice.below(3)).unwrap()),
-                ..draft(dice.below(4) + 1, &dice.below(7).to_string())
+    for round in 0..200 {
+        let senders = [1, 3][usize::try_from(dice.below(2)).unwrap()];
+        let messages: Vec<(u64, Draft)> = (0..=dice.below(24))
+            .map(|_| {
+                let draft = Draft {
+                    qos: [None, None, None, Some(Qos::AtMostOnce), Some(Qos::ExactlyOnce)]
+                        .get(usize::try_from(dice.below(5)).unwrap())
+                        .copied()
+                        .flatten(),
+                    content: "x".repeat(usize::try_from(dice.below(8).min(2)).unwrap()),
+                    ..draft(dice.below(4) + 1, &dice.below(60).to_string())
+                };
+                (dice.below(senders) + 1, draft)
             })
             .collect();
         let online: Vec<u64> = (1..=3).filter(|_| dice.below(2) == 0).collect();
+        let acquainted = dice.below(4) > 0;
+        let blocked = dice.below(4) == 0;
         let tell = |together: bool| {
             let world = World::with_users(3);
+            if acquainted {
+                for (from, to) in [(1, 2), (2, 3), (3, 1)] {
+                    send(from, to, "first").unwrap();
+                }
+            }
+            if blocked {
+                world.exec("INSERT INTO blocks (owner_id, peer_id, created_at) VALUES (3, 1, 0)");
+            }
+            world.pushes();
             world.online(&online);
             let answers = if together {
-                send_all(1, drafts.clone())
+                send_for_all(messages.clone())
             } else {
-                drafts.iter().flat_map(|one| send_all(1, vec![one.clone()])).collect()
+                messages.iter().flat_map(|one| send_for_all(vec![one.clone()])).collect()
             };
             let answers: Vec<_> = answers
                 .into_iter()
@@ -142,7 +232,7 @@ fn together_or_one_by_one_is_the_same() {
                 .map(|push| match push {
                     Push::Message(to, body) => {
                         let to: Vec<_> = to.recipients.iter().map(|one| (one.user, one.cursor)).collect();
-                        (to, body.seq, body.client_id)
+                        (to, body.seq, body.sender, body.client_id)
                     }
                     _ => panic!("a message"),
                 })
@@ -150,10 +240,10 @@ fn together_or_one_by_one_is_the_same() {
             pushes.sort();
             let rows = world.rows(
                 "SELECT m.seq, m.sender_id, m.recipient_id, m.qos, m.state, COALESCE(i.seq, 0) FROM messages m \
-                 LEFT JOIN inbox i ON i.message_id = m.id ORDER BY m.recipient_id, m.seq",
+                 LEFT JOIN inbox i ON i.message_id = m.id ORDER BY m.conversation_id, m.seq",
             );
             (answers, pushes, rows)
         };
-        assert_eq!(tell(true), tell(false), "round {round}: {drafts:?}");
+        assert_eq!(tell(true), tell(false), "round {round}: {messages:?}");
     }
 }

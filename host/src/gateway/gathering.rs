@@ -22,6 +22,7 @@ pub(super) struct Gathering<T, R> {
 
 struct Asked<T, R> {
     wanted: T,
+    weight: usize,
     answer: oneshot::Sender<R>,
 }
 
@@ -30,7 +31,7 @@ struct Asked<T, R> {
 pub(super) struct Full;
 
 impl<T: Clone, R> Gathering<T, R> {
-    /// One in which at most so many are done together, and at most so many wait.
+    /// One in which what is done together weighs at most so much, and at most so many wait.
     pub(super) fn new(most: usize, waiting_max: usize) -> Self {
         Self {
             waiting: Mutex::default(),
@@ -40,28 +41,28 @@ impl<T: Clone, R> Gathering<T, R> {
         }
     }
 
-    /// Has it done. `together` does what some want, in the order in which they asked, and gives an answer for each;
-    /// what it gives none for is asked for again. It may be called several times, and may begin again what another
-    /// had begun and given up.
-    pub(super) async fn ask<F>(&self, wanted: T, together: impl Fn(Vec<T>) -> F) -> Result<R, Full>
+    /// Has it done, however much it weighs. `together` does what some want, in the order in which they asked, and gives
+    /// an answer for each; what it gives none for is asked for again. It may be called several times, and may begin again
+    /// what another had begun and given up.
+    pub(super) async fn ask<F>(&self, wanted: T, weight: usize, together: impl Fn(Vec<T>) -> F) -> Result<R, Full>
     where
         F: Future<Output = Vec<R>>,
     {
         loop {
-            let answered = self.enter(wanted.clone())?;
+            let answered = self.enter(wanted.clone(), weight)?;
             if let Some(answer) = self.wait(answered, &together).await {
                 return Ok(answer);
             }
         }
     }
 
-    fn enter(&self, wanted: T) -> Result<oneshot::Receiver<R>, Full> {
+    fn enter(&self, wanted: T, weight: usize) -> Result<oneshot::Receiver<R>, Full> {
         let (answer, answered) = oneshot::channel();
         let mut waiting = self.waiting();
         if waiting.len() >= self.waiting_max {
             return Err(Full);
         }
-        waiting.push(Asked { wanted, answer });
+        waiting.push(Asked { wanted, weight, answer });
         Ok(answered)
     }
 
@@ -97,7 +98,13 @@ impl<T: Clone, R> Gathering<T, R> {
         let mut waiting = self.waiting();
         // Nobody does what is for nobody.
         waiting.retain(|asked| !asked.answer.is_closed());
-        let count = waiting.len().min(self.most);
+        let mut weight = 0;
+        let fits = |asked: &&Asked<T, R>| {
+            let first = weight == 0;
+            weight += asked.weight.max(1);
+            first || weight <= self.most
+        };
+        let count = waiting.iter().take_while(fits).count();
         waiting.drain(..count).collect()
     }
 
@@ -137,7 +144,7 @@ mod tests {
                 this.permits.acquire().await.expect("open").forget();
                 numbers.iter().map(|number| number * 2).collect()
             };
-            self.gathering.ask(number, together).await
+            self.gathering.ask(number, 1, together).await
         }
 
         fn begun(&self) -> Vec<Vec<u32>> {

@@ -4,13 +4,13 @@
 
 use std::sync::Arc;
 
-use futures_util::future::join_all;
 use wasmtime::component::Type;
 
 use super::calls;
 use super::error::EdgeError;
 use super::functions::{Answer, Argument, Arguments, Functions, Unfit};
-use super::gathering::{Full, Gathering};
+use super::error;
+use super::records::By;
 use super::together::{Pair, Together};
 use crate::config::{GatewaySettings, MethodName};
 use crate::deployments::{LoadError, Method};
@@ -32,13 +32,12 @@ pub(super) struct Lifecycle {
 /// A method that is asked for one connection or token, and for many at once where the manifest pairs it.
 struct Asked {
     name: MethodName,
-    together: Option<(Arc<Pair>, Gathering<Subject, Answered>)>,
+    together: Option<Arc<Pair>>,
 }
 
 type Answered = Result<Answer, EdgeError>;
 
 /// What a method is asked about.
-#[derive(Clone)]
 enum Subject {
     Token(Arc<str>),
     Connection(Arc<Connection>),
@@ -76,12 +75,7 @@ impl Lifecycle {
     ) -> Result<Self, LoadError> {
         let asked = |name: &MethodName| Asked {
             name: name.clone(),
-            together: together.pair(&name.function, &name.method).map(|pair| {
-                (
-                    pair.clone(),
-                    Gathering::new(settings.together_max, settings.together_waiting_max),
-                )
-            }),
+            together: together.pair(&name.function, &name.method).cloned(),
         };
         let lifecycle = Self {
             verify: settings.verify.as_ref().map(asked),
@@ -253,34 +247,20 @@ impl Lifecycle {
 
     /// Asks a method about a subject, together with whoever else asks it now.
     async fn ask(&self, method: &Asked, subject: Subject) -> Answered {
-        let Some(((pair, gathering), dispatch)) = method.together.as_ref().zip(self.functions.here()) else {
-            return self.ask_alone(&method.name, &subject).await;
-        };
-        let together = |subjects: Vec<Subject>| async move {
-            match subjects.as_slice() {
-                [subject] => vec![self.ask_alone(&method.name, subject).await],
-                subjects => {
-                    let arguments: Vec<_> = subjects.iter().map(|subject| subject.argument().1).collect();
-                    match pair.system(dispatch, &arguments).await {
-                        Ok(answers) => answers,
-                        Err(error) if error.retryable => subjects.iter().map(|_| Err(error.clone())).collect(),
-                        // It may be the fault of one of them, which costs the others no more than a second call.
-                        Err(_) => join_all(subjects.iter().map(|subject| self.ask_alone(&method.name, subject))).await,
-                    }
-                }
-            }
-        };
-        gathering.ask(subject, together).await.unwrap_or_else(|Full| {
-            let message = format!("too many calls of {} wait", method.name);
-            Err(EdgeError::passing("overloaded", message))
-        })
-    }
-
-    async fn ask_alone(&self, name: &MethodName, subject: &Subject) -> Answered {
         let arguments = [subject.argument()];
+        let together = method.together.as_ref().zip(self.functions.here());
+        // Whether it fits was checked at the start.
+        let argument = together.and_then(|(pair, _)| arguments[0].1.to_val(pair.argument()?));
+        if let (Some((pair, dispatch)), Some(argument)) = (together, argument) {
+            let outcome = pair.ask(dispatch, By::System, vec![vec![argument]]).await.pop();
+            return match outcome.unwrap_or_else(|| Err(EdgeError::permanent("internal", "internal error")))? {
+                Ok(value) => Ok(Answer::Value(value)),
+                Err(error) => Err(error::answered(error.as_ref())),
+            };
+        }
         match subject {
-            Subject::Token(_) => self.functions.ask(name, &arguments).await,
-            Subject::Connection(_) => self.functions.system(name, &arguments).await,
+            Subject::Token(_) => self.functions.ask(&method.name, &arguments).await,
+            Subject::Connection(_) => self.functions.system(&method.name, &arguments).await,
         }
     }
 

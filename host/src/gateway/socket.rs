@@ -238,15 +238,7 @@ impl Socket {
     fn next_work(&mut self) -> Option<Serving> {
         let first = self.waiting.pop_front()?;
         let (gateway, connection) = (self.gateway.clone(), self.connection.clone());
-        let same = match self.pairable(&first) {
-            None => 0,
-            Some(name) => self
-                .waiting
-                .iter()
-                .take_while(|next| self.pairable(next) == Some(name))
-                .count(),
-        };
-        if same == 0 {
+        let Some(name) = self.pairable(&first) else {
             return Some(Box::pin(serve_frame(
                 gateway,
                 self.id,
@@ -254,7 +246,12 @@ impl Socket {
                 connection,
                 first,
             )));
-        }
+        };
+        let same = self
+            .waiting
+            .iter()
+            .take_while(|next| self.pairable(next) == Some(name))
+            .count();
         let frames = std::iter::once(first).chain(self.waiting.drain(..same));
         let requests = frames.flat_map(|frame| frame.requests).flatten().collect();
         Some(Box::pin(serve_together(gateway, connection, requests)))
@@ -264,7 +261,7 @@ impl Socket {
     fn pairable<'a>(&self, frame: &'a Incoming) -> Option<(&'a str, &'a str)> {
         match (frame.batch, frame.requests.as_slice()) {
             (false, [Ok(Request { function, method, .. })]) => {
-                self.gateway.together.pair(function, method)?;
+                self.gateway.together.pair_of_clients(function, method)?;
                 Some((function, method))
             }
             _ => None,
@@ -411,7 +408,7 @@ async fn serve_together(gateway: Arc<Gateway>, connection: Option<Arc<Connection
     let caller = connection.as_ref().map(|connection| connection.caller());
     let pair = requests
         .first()
-        .and_then(|request| gateway.together.pair(&request.function, &request.method));
+        .and_then(|request| gateway.together.pair_of_clients(&request.function, &request.method));
     let mut answers = Vec::with_capacity(requests.len());
     if let Some(pair) = pair {
         let (ids, params): (Vec<_>, _) = requests.into_iter().map(|request| (request.id, request.params)).unzip();

@@ -1,0 +1,252 @@
+//! Messages of several senders to several receivers in one write: as many statements as for one sender, whoever they are.
+//!
+//! It knows the usual case alone. Where anything else is met (a first message of two, a repeat, a receiver who is not to
+//! be sent to) nothing is kept, and each run is sent alone.
+
+use std::collections::BTreeMap;
+
+use guest::sql::{self, Batch, Done, Error as SqlError, Value};
+use guest::{Error, Receipt, join_all, params};
+
+use crate::direct::{self, Placed, ends};
+use crate::inbox::{self, Entry};
+use crate::push::Reach;
+use crate::several::Run;
+use crate::unplaced::{self, Conversation, Place, Read, Unplaced, row};
+
+/// Sends what goes into inboxes; the answers of each run.
+pub(crate) async fn send(runs: &[Run]) -> Vec<Vec<Result<Receipt, Error>>> {
+    let reaches = join_all(runs.iter().map(|run| Reach::find(run.to, &run.caller))).await;
+    match keep(runs, &reaches).await {
+        Ok(kept) => {
+            let told = runs.iter().zip(kept).zip(reaches);
+            join_all(told.map(|((run, kept), reach)| direct::announce(&run.caller, run.to, kept, reach))).await
+        }
+        Err(Refused::Apart) => {
+            let mut answers = Vec::with_capacity(runs.len());
+            for run in runs {
+                answers.push(direct::send(&run.caller, run.to, &run.drafts).await);
+            }
+            answers
+        }
+        Err(Refused::All(error)) => runs.iter().map(|run| direct::all(&run.drafts, &error)).collect(),
+    }
+}
+
+/// Why nothing was kept.
+enum Refused {
+    /// It is not the usual case for one of them.
+    Apart,
+    All(Error),
+}
+
+async fn keep(runs: &[Run], reaches: &[Reach]) -> Result<Vec<Vec<Placed>>, Refused> {
+    let plan = Plan::new(runs, reaches);
+    match plan.batch().run().await {
+        Ok(done) => plan.placed(&done).map_err(Refused::All),
+        Err(SqlError::Unmet(_) | SqlError::UniqueViolation(_)) => Err(Refused::Apart),
+        Err(error) => Err(Refused::All(error.into())),
+    }
+}
+
+/// How many runs have their places read in one statement: a join of two tables for each.
+const READ_TOGETHER: usize = 8;
+/// The columns of each in it: the conversation, the last place in it, the last place in the inbox.
+const COLUMNS: u32 = 3;
+/// The statements before those that read places.
+const BEFORE: usize = 3;
+
+/// What is written.
+struct Plan<'a> {
+    ways: Vec<Way<'a>>,
+    /// How many messages go into each conversation, and when the last was made.
+    conversations: BTreeMap<(u64, u64), (u64, u64)>,
+    /// How many go into each inbox.
+    inboxes: BTreeMap<u64, u64>,
+}
+
+/// A run on its way.
+struct Way<'a> {
+    run: &'a Run,
+    ends: (u64, u64),
+    messages: Vec<OnWay<'a>>,
+}
+
+struct OnWay<'a> {
+    message: Unplaced<'a>,
+    /// How many come after it into the same conversation, and into the same inbox.
+    behind: (u64, u64),
+}
+
+impl<'a> Plan<'a> {
+    fn new(runs: &'a [Run], reaches: &[Reach]) -> Self {
+        let mut conversations: BTreeMap<_, (u64, u64)> = BTreeMap::new();
+        let mut inboxes: BTreeMap<_, u64> = BTreeMap::new();
+        let mut ways = Vec::with_capacity(runs.len());
+        // From the end: what was counted by then comes after.
+        for (run, reach) in runs.iter().zip(reaches).rev() {
+            let ends = ends(run.caller.user, run.to);
+            let mut messages = Vec::with_capacity(run.drafts.len());
+            for draft in run.drafts.iter().rev() {
+                let message = Unplaced::new(draft, run.caller.user, reach.receiver);
+                let (in_conversation, last_at) = conversations.entry(ends).or_default();
+                let in_inbox = inboxes.entry(run.to).or_default();
+                let behind = (*in_conversation, *in_inbox);
+                *in_conversation += 1;
+                *last_at = message.created_at.max(*last_at);
+                *in_inbox += 1;
+                messages.push(OnWay { message, behind });
+            }
+            messages.reverse();
+            ways.push(Way { run, ends, messages });
+        }
+        ways.reverse();
+        Self {
+            ways,
+            conversations,
+            inboxes,
+        }
+    }
+
+    /// The whole write. As everywhere conversations are locked before inboxes; those of a kind in one statement, and
+    /// both in the order of their keys.
+    fn batch(&self) -> Batch {
+        let mut batch = self.raise_inboxes(self.raise_conversations(self.check()));
+        for ways in self.ways.chunks(READ_TOGETHER) {
+            batch = read_places(batch, ways);
+        }
+        let messages = self.all().map(|(_, sent, conversation, last, _)| {
+            let place = Place {
+                conversation: Conversation::Read(conversation),
+                last,
+                behind: sent.behind.0,
+            };
+            (&sent.message, place)
+        });
+        let entries = self.all().map(|(run, sent, _, _, last)| Entry {
+            user: run.to,
+            message: sent.message.id,
+            last,
+            behind: sent.behind.1,
+        });
+        inbox::enter(unplaced::insert(batch, messages), entries)
+    }
+
+    /// The guard that all receivers are there and none of them has blocked any of the senders.
+    fn check(&self) -> Batch {
+        let mut senders: Vec<u64> = self.ways.iter().map(|way| way.run.caller.user).collect();
+        senders.sort_unstable();
+        senders.dedup();
+        let mut values = inbox::values(&senders);
+        values.extend(self.inboxes.keys().copied().map(Value::from));
+        Batch::new().at_least(
+            at_least(self.inboxes.len()),
+            format!(
+                "SELECT u.id FROM users u LEFT JOIN blocks b ON b.owner_id = u.id AND b.peer_id IN ({}) \
+                 WHERE u.id IN ({}) AND b.peer_id IS NULL",
+                sql::places(senders.len()),
+                sql::places(self.inboxes.len())
+            ),
+            values,
+        )
+    }
+
+    fn raise_conversations(&self, batch: Batch) -> Batch {
+        let count = self.conversations.len();
+        let (mut raised, mut made, mut named) = (Vec::new(), Vec::new(), Vec::new());
+        for ((low, high), (messages, at)) in &self.conversations {
+            raised.extend(params![*low, *high, *messages]);
+            made.extend(params![*low, *high, *at]);
+            named.extend(params![*low, *high]);
+        }
+        raised.extend(made);
+        raised.extend(named);
+        let is = "user_low = ? AND user_high = ?";
+        let when = vec![format!("WHEN {is} THEN ?"); count].join(" ");
+        batch.at_least(
+            at_least(count),
+            format!(
+                "UPDATE conversations SET last_seq = last_seq + CASE {when} END, last_at = CASE {when} END WHERE {}",
+                vec![format!("({is})"); count].join(" OR ")
+            ),
+            raised,
+        )
+    }
+
+    fn raise_inboxes(&self, batch: Batch) -> Batch {
+        let count = self.inboxes.len();
+        let mut values: Vec<Value> = self
+            .inboxes
+            .iter()
+            .flat_map(|(user, entries)| params![*user, *entries])
+            .collect();
+        values.extend(self.inboxes.keys().copied().map(Value::from));
+        batch.at_least(
+            at_least(count),
+            format!(
+                "UPDATE inbox_heads SET last_seq = last_seq + CASE user_id {} END WHERE user_id IN ({})",
+                vec!["WHEN ? THEN ?"; count].join(" "),
+                sql::places(count)
+            ),
+            values,
+        )
+    }
+
+    /// Every message with its run, and with what reads its conversation and the last places.
+    fn all(&self) -> impl Iterator<Item = (&Run, &OnWay<'a>, Read, Read, Read)> {
+        self.ways.iter().enumerate().flat_map(|(index, way)| {
+            let (step, column) = read_at(index);
+            let [conversation, last, head] = [0, 1, 2].map(|place| (step, column + place));
+            let messages = way.messages.iter();
+            messages.map(move |sent| (way.run, sent, conversation, last, head))
+        })
+    }
+
+    /// The messages of each run at the places that the batch gave.
+    fn placed(&self, done: &[Done]) -> Result<Vec<Vec<Placed>>, Error> {
+        let way = |(index, way): (usize, &Way<'_>)| {
+            let (step, column) = read_at(index);
+            let (row, column) = (row(done, step)?, usize::try_from(column).unwrap_or(usize::MAX));
+            let (conversation, last, head): (u64, u64, u64) =
+                (row.at(column)?, row.at(column + 1)?, row.at(column + 2)?);
+            let placed = way.messages.iter().map(|OnWay { message, behind }| {
+                let message = message.placed(conversation, last.saturating_sub(behind.0));
+                Placed::new(message, Some(head.saturating_sub(behind.1)))
+            });
+            Ok(placed.collect())
+        };
+        self.ways.iter().enumerate().map(way).collect()
+    }
+}
+
+/// Adds the statement that reads the places of some runs, all in one row.
+fn read_places(batch: Batch, ways: &[Way<'_>]) -> Batch {
+    let (mut columns, mut tables, mut wheres, mut values) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (index, way) in ways.iter().enumerate() {
+        columns.push(format!("c{index}.id, c{index}.last_seq, h{index}.last_seq"));
+        tables.push(format!("conversations c{index} JOIN inbox_heads h{index}"));
+        wheres.push(format!(
+            "c{index}.user_low = ? AND c{index}.user_high = ? AND h{index}.user_id = ?"
+        ));
+        values.extend(params![way.ends.0, way.ends.1, way.run.to]);
+    }
+    batch.need(
+        format!(
+            "SELECT {} FROM {} WHERE {}",
+            columns.join(", "),
+            tables.join(" JOIN "),
+            wheres.join(" AND ")
+        ),
+        values,
+    )
+}
+
+/// The statement, and its first column, that reads the places of the run with this index.
+fn read_at(index: usize) -> Read {
+    let column = u32::try_from(index % READ_TOGETHER).unwrap_or(0) * COLUMNS;
+    (BEFORE + index / READ_TOGETHER, column)
+}
+
+fn at_least(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
