@@ -225,7 +225,7 @@ impl Default for GatewaySettings {
             renew_every_ms: 30_000,
             frame_max_bytes: 64 * 1024,
             together: BTreeMap::new(),
-            together_max: 64,
+            together_max: 100,
             together_waiting_max: 65_536,
             answer_max_bytes: 16 * 1024 * 1024,
             login_within_ms: 30_000,

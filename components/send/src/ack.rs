@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use guest::sql::{self, Batch, Done, Error as SqlError};
-use guest::{Caller, Error, MessageState, Qos, StateChange, now_ms, params};
+use guest::sql::{self, Batch, Done, Error as SqlError, Row};
+use guest::{Caller, Error, MessageState, Qos, StateChange, join_all, now_ms, params};
 use message::{Code, before, cursor};
 
 use crate::inbox::{RECENT_PLACES, values};
@@ -91,7 +91,7 @@ fn batch(caller: &Caller, messages: &[u64], up_to: Option<u64>, extent: Extent, 
 }
 
 /// What reads whose messages a chunk of ids names, and where they stand.
-fn named(chunk: &[u64]) -> String {
+pub(crate) fn named(chunk: &[u64]) -> String {
     let places = sql::places(chunk.len());
     format!("{LOOK} FROM messages m WHERE m.id IN ({places})")
 }
@@ -120,7 +120,7 @@ fn look(batch: Batch, user: u64, chunk: &[u64], up_to: Option<u64>) -> Batch {
 }
 
 /// Adds the statement that moves the caller's messages among a chunk of ids.
-fn deliver(batch: Batch, caller: &Caller, chunk: &[u64], now: u64) -> Batch {
+pub(crate) fn deliver(batch: Batch, caller: &Caller, chunk: &[u64], now: u64) -> Batch {
     let mut moved = params![MessageState::Delivered.code(), now, now];
     moved.extend(values(chunk));
     moved.extend(params![caller.user]);
@@ -180,23 +180,40 @@ fn record(batch: Batch, caller: &Caller, chunk: &[u64], now: u64) -> Batch {
 /// acknowledge at once may both have read a message as theirs to report.
 async fn settle(caller: &Caller, done: &[Done], chunks: usize, guarded: bool, now: u64) -> Result<u32, Error> {
     let first = usize::from(guarded);
-    let mut told: BTreeMap<(u64, u64), Vec<u64>> = BTreeMap::new();
+    let mut receipts = Receipts::default();
     for row in (first..first + chunks).flat_map(|step| rows(done, step)) {
-        if row.at::<Option<u64>>(3)? == Some(caller.user) && row.at::<u8>(4)? < MessageState::Delivered.code() {
-            let whose = (row.at(1)?, row.at(2)?);
-            told.entry(whose).or_default().push(row.at(0)?);
-        }
+        receipts.note(caller.user, row)?;
     }
     let delivered: u64 = done.iter().rev().take(chunks).map(|update| update.affected).sum();
-    for ((sender, conversation), messages) in told {
-        let change = StateChange {
-            conversation,
-            by: caller.user,
-            messages,
-            state: MessageState::Delivered,
-            at: now,
-        };
-        push::receipt(sender, change).await;
-    }
+    receipts.push(now).await;
     Ok(u32::try_from(delivered).unwrap_or(u32::MAX))
+}
+
+/// What senders are to be told: the messages of a conversation that a user has now.
+#[derive(Default)]
+pub(crate) struct Receipts(BTreeMap<(u64, u64, u64), Vec<u64>>);
+
+impl Receipts {
+    /// Notes a message, by a row of [`named`], unless it is not for the user or was delivered before.
+    pub(crate) fn note(&mut self, user: u64, row: &Row) -> Result<(), Error> {
+        if row.at::<Option<u64>>(3)? == Some(user) && row.at::<u8>(4)? < MessageState::Delivered.code() {
+            let whose = (user, row.at(1)?, row.at(2)?);
+            self.0.entry(whose).or_default().push(row.at(0)?);
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn push(self, at: u64) {
+        let pushes = self.0.into_iter().map(|((by, sender, conversation), messages)| {
+            let change = StateChange {
+                conversation,
+                by,
+                messages,
+                state: MessageState::Delivered,
+                at,
+            };
+            push::receipt(sender, change)
+        });
+        join_all(pushes).await;
+    }
 }

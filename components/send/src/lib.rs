@@ -6,6 +6,7 @@
 //! a user is connected is `route`'s to say, and `notify`'s to reach.
 
 mod ack;
+mod acks;
 #[expect(missing_docs, reason = "generated from WIT, where the documentation is")]
 mod bindings;
 mod delivery;
@@ -24,7 +25,7 @@ mod unplaced;
 
 use bindings::exports::mpim::im as exports;
 pub use bindings::exports::mpim::im::{
-    delivery::Guest as Delivery, delivery::Sending, send::Draft as Wanted, send::Guest as Send,
+    delivery::Acknowledging, delivery::Guest as Delivery, delivery::Sending, send::Draft as Wanted, send::Guest as Send,
 };
 use draft::{Draft, Target};
 use guest::{Caller, Error, ErrorCode, Priority, Qos, Receipt, rate_limit};
@@ -106,6 +107,10 @@ impl exports::send::Guest for Component {
 impl exports::delivery::Guest for Component {
     async fn send_for_all(messages: Vec<Sending>) -> Result<Vec<Result<Receipt, Error>>, Error> {
         several::send(messages).await
+    }
+
+    async fn ack_for_all(acknowledgements: Vec<Acknowledging>) -> Result<Vec<Result<u32, Error>>, Error> {
+        acks::ack(acknowledgements).await
     }
 
     async fn mark_sent(messages: Vec<u64>) -> Result<(), Error> {

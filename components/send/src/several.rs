@@ -26,12 +26,17 @@ impl Run {
     /// Whether a message may follow: all of a run go into the inbox, or none does.
     fn takes(&self, caller: &Caller, to: u64, draft: &Draft) -> bool {
         let alike = self.is_kept_in_inbox() == (draft.qos != Qos::AtMostOnce);
-        alike && self.to == to && is_same(&self.caller, caller)
+        alike && self.to == to && self.whose() == whose(caller)
+    }
+
+    /// What tells its caller from others.
+    pub(crate) fn whose(&self) -> (u64, u64, Option<u64>) {
+        whose(&self.caller)
     }
 }
 
-fn is_same(one: &Caller, other: &Caller) -> bool {
-    (one.user, one.session, one.connection) == (other.user, other.session, other.connection)
+fn whose(caller: &Caller) -> (u64, u64, Option<u64>) {
+    (caller.user, caller.session, caller.connection)
 }
 
 /// What a caller wants to send.

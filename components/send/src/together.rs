@@ -1,7 +1,8 @@
 //! Messages of several senders to several receivers in one write: as many statements as for one sender, whoever they are.
 //!
 //! It knows the usual case alone. Where anything else is met (a first message of two, a repeat, a receiver who is not to
-//! be sent to) nothing is kept, and each run is sent alone.
+//! be sent to) nothing is kept, and each run is sent alone, those of different senders side by side: that costs them what
+//! it would have cost to be alone, and the write that came to nothing.
 
 use std::collections::BTreeMap;
 
@@ -22,15 +23,26 @@ pub(crate) async fn send(runs: &[Run]) -> Vec<Vec<Result<Receipt, Error>>> {
             let told = runs.iter().zip(kept).zip(reaches);
             join_all(told.map(|((run, kept), reach)| direct::announce(&run.caller, run.to, kept, reach))).await
         }
-        Err(Refused::Apart) => {
-            let mut answers = Vec::with_capacity(runs.len());
-            for run in runs {
-                answers.push(direct::send(&run.caller, run.to, &run.drafts).await);
-            }
-            answers
-        }
+        Err(Refused::Apart) => apart(runs).await,
         Err(Refused::All(error)) => runs.iter().map(|run| direct::all(&run.drafts, &error)).collect(),
     }
+}
+
+/// Sends each run alone, those of one caller one after another.
+async fn apart(runs: &[Run]) -> Vec<Vec<Result<Receipt, Error>>> {
+    let mut of_callers: BTreeMap<_, Vec<(usize, &Run)>> = BTreeMap::new();
+    for (place, run) in runs.iter().enumerate() {
+        of_callers.entry(run.whose()).or_default().push((place, run));
+    }
+    let sent = of_callers.into_values().map(|runs| async move {
+        let mut answers = Vec::with_capacity(runs.len());
+        for (place, run) in runs {
+            answers.push((place, direct::send(&run.caller, run.to, &run.drafts).await));
+        }
+        answers
+    });
+    let answers: BTreeMap<_, _> = join_all(sent).await.into_iter().flatten().collect();
+    answers.into_values().collect()
 }
 
 /// Why nothing was kept.

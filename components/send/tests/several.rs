@@ -9,7 +9,7 @@
 mod world;
 
 use guest::{ErrorCode, Qos, Receipt};
-use send::{Component, Delivery, Send, Sending, Wanted as Draft};
+use send::{Acknowledging, Component, Delivery, Send, Sending, Wanted as Draft};
 use world::calls::{cursors, pull, send};
 use world::dice::{Dice, seed};
 use world::{Push, World, caller, run};
@@ -222,28 +222,178 @@ fn together_or_one_by_one_is_the_same() {
             } else {
                 messages.iter().flat_map(|one| send_for_all(vec![one.clone()])).collect()
             };
+            for receipt in answers.iter().flatten() {
+                let place = format!("SELECT seq FROM messages WHERE id = {}", receipt.message);
+                assert_eq!(world.one(&place), i64::try_from(receipt.seq).unwrap());
+            }
             let answers: Vec<_> = answers
                 .into_iter()
-                .map(|answer| answer.map(|receipt| (receipt.seq, receipt.state)))
+                .map(|answer| answer.map(|receipt| receipt.state))
                 .collect();
             let mut pushes: Vec<_> = world
                 .pushes()
                 .into_iter()
                 .map(|push| match push {
                     Push::Message(to, body) => {
-                        let to: Vec<_> = to.recipients.iter().map(|one| (one.user, one.cursor)).collect();
-                        (to, body.seq, body.sender, body.client_id)
+                        for recipient in to.recipients.iter().filter(|one| one.cursor.is_some()) {
+                            let place = format!(
+                                "SELECT seq FROM inbox WHERE user_id = {} AND message_id = {}",
+                                recipient.user, body.id
+                            );
+                            assert_eq!(world.one(&place), i64::try_from(recipient.cursor.unwrap()).unwrap());
+                        }
+                        let to: Vec<_> = to.recipients.iter().map(|one| (one.user, one.cursor.is_some())).collect();
+                        (to, body.sender, body.client_id)
                     }
                     _ => panic!("a message"),
                 })
                 .collect();
             pushes.sort();
+            for (table, of) in [("messages", "conversation_id"), ("inbox", "user_id")] {
+                let gaps = format!(
+                    "SELECT COUNT(*) FROM (SELECT 1 FROM {table} GROUP BY {of} \
+                     HAVING COUNT(*) <> MAX(seq) OR MIN(seq) <> 1 OR COUNT(DISTINCT seq) <> COUNT(*))"
+                );
+                assert_eq!(world.one(&gaps), 0, "places of {table} without gaps");
+            }
+            // Those of one sender in their order; between senders there is none.
             let rows = world.rows(
-                "SELECT m.seq, m.sender_id, m.recipient_id, m.qos, m.state, COALESCE(i.seq, 0) FROM messages m \
-                 LEFT JOIN inbox i ON i.message_id = m.id ORDER BY m.conversation_id, m.seq",
+                "SELECT m.sender_id, m.recipient_id, m.qos, m.state, i.seq IS NULL, CAST(m.client_id AS INTEGER) \
+                 FROM messages m LEFT JOIN inbox i ON i.message_id = m.id \
+                 ORDER BY m.sender_id, m.recipient_id, m.seq",
             );
             (answers, pushes, rows)
         };
         assert_eq!(tell(true), tell(false), "round {round}: {messages:?}");
+    }
+}
+
+/// User, device, messages, cursor.
+type Ack = (u64, &'static str, Vec<u64>, Option<u64>);
+
+fn ack_for_all(acks: &[Ack]) -> Vec<Result<u32, ErrorCode>> {
+    let acknowledging = |(user, device, messages, cursor): &Ack| Acknowledging {
+        caller: caller(*user, device),
+        messages: messages.clone(),
+        cursor: *cursor,
+    };
+    let answers = run(Component::ack_for_all(acks.iter().map(acknowledging).collect())).unwrap();
+    answers
+        .into_iter()
+        .map(|answer| answer.map_err(|error| error.code))
+        .collect()
+}
+
+#[test]
+fn acknowledgements_of_several_devices_are_one_batch() {
+    let world = World::with_users(3);
+    let mut sent: Vec<u64> = [(1, 2, "a"), (3, 2, "a"), (1, 3, "b")]
+        .into_iter()
+        .map(|(from, to, id)| send(from, to, id).unwrap().message)
+        .collect();
+    // The devices have no place at first: that is a batch of its own for each, after one that came to nothing.
+    assert_eq!(
+        ack_for_all(&[(2, "phone", vec![sent[0]], Some(1)), (3, "phone", vec![sent[2]], Some(1))]),
+        [Ok(1), Ok(1)]
+    );
+    sent.push(send(3, 2, "c").unwrap().message);
+    sent.push(send(1, 3, "c").unwrap().message);
+    world.pushes();
+    let before = (world.batches.get(), world.queries.get());
+    let acks = [
+        (2, "phone", vec![sent[1], sent[3]], Some(3)),
+        (3, "phone", vec![sent[4]], Some(2)),
+        // What is another's, and what was counted, counts for nothing.
+        (3, "phone", vec![sent[3], sent[4]], None),
+    ];
+    assert_eq!(ack_for_all(&acks), [Ok(2), Ok(1), Ok(0)]);
+    assert_eq!((world.batches.get() - before.0, world.queries.get() - before.1), (1, 0));
+    let told = world.pushes().into_iter().map(|push| match push {
+        Push::Receipt(to, change) => (to.recipients[0].user, change.by, change.messages),
+        _ => panic!("a receipt"),
+    });
+    let mut told: Vec<_> = told.collect();
+    told.sort();
+    assert_eq!(told, [(1, 3, vec![sent[4]]), (3, 2, vec![sent[1], sent[3]])]);
+}
+
+/// Whatever is acknowledged together is kept, told and answered as if each had come alone.
+#[test]
+fn acknowledged_together_or_one_by_one_is_the_same() {
+    let mut dice = Dice(seed());
+    for round in 0..150 {
+        let sent: Vec<(u64, u64, Qos)> = (0..=dice.below(12))
+            .map(|_| {
+                let from = dice.below(3) + 1;
+                let qos = if dice.below(8) == 0 { Qos::ExactlyOnce } else { Qos::AtLeastOnce };
+                (from, (from + dice.below(2)) % 3 + 1, qos)
+            })
+            .collect();
+        // A device, places of messages among those sent, one more than there are for an unknown one, and a cursor.
+        let acks: Vec<(u64, bool, Vec<u64>, Option<u64>)> = (0..=dice.below(5))
+            .map(|_| {
+                let place = |dice: &mut Dice| if dice.below(40) == 0 { 99 } else { dice.below(sent.len() as u64) };
+                let some = (0..dice.below(5)).map(|_| place(&mut dice)).collect();
+                let cursor = (dice.below(2) == 0).then(|| dice.below(3));
+                (dice.below(3) + 1, dice.below(4) > 0, some, cursor)
+            })
+            .collect();
+        let known = dice.below(4) > 0;
+        let tell = |together: bool| {
+            let world = World::with_users(3);
+            let ids: Vec<u64> = sent
+                .iter()
+                .enumerate()
+                .map(|(place, (from, to, qos))| {
+                    let draft = Draft {
+                        qos: Some(*qos),
+                        ..draft(*to, &place.to_string())
+                    };
+                    send_all(*from, vec![draft]).remove(0).unwrap().message
+                })
+                .collect();
+            if known {
+                for user in 1..=3 {
+                    for device in ["phone", "tablet"] {
+                        world.exec(&format!(
+                            "INSERT INTO device_cursors (user_id, device, seq, updated_at) VALUES ({user}, '{device}', 0, 0)"
+                        ));
+                    }
+                }
+            }
+            world.pushes();
+            let acks: Vec<Ack> = acks
+                .iter()
+                .map(|(user, phone, places, cursor)| {
+                    let id = |place: &u64| ids.get(usize::try_from(*place).unwrap()).copied().unwrap_or(7);
+                    let device = if *phone { "phone" } else { "tablet" };
+                    (*user, device, places.iter().map(id).collect(), *cursor)
+                })
+                .collect();
+            let answers = if together {
+                ack_for_all(&acks)
+            } else {
+                acks.iter().flat_map(|one| ack_for_all(std::slice::from_ref(one))).collect()
+            };
+            let name = |id: &u64| ids.iter().position(|known| known == id);
+            let mut told: Vec<_> = world
+                .pushes()
+                .into_iter()
+                .flat_map(|push| match push {
+                    Push::Receipt(to, change) => {
+                        let (to, by) = (to.recipients[0].user, change.by);
+                        change.messages.iter().map(|id| (to, by, name(id))).collect::<Vec<_>>()
+                    }
+                    _ => panic!("a receipt"),
+                })
+                .collect();
+            told.sort();
+            let states = world.rows("SELECT CAST(client_id AS INTEGER), state, delivered_at IS NULL, retry_at IS NULL FROM messages ORDER BY id");
+            let cursors = world.rows("SELECT user_id, device = 'phone', seq FROM device_cursors ORDER BY user_id, device");
+            let delivered = world.rows("SELECT CAST(m.client_id AS INTEGER), d.user_id, d.device = 'phone' FROM deliveries d JOIN messages m ON m.id = d.message_id ORDER BY m.id, d.device");
+            (answers, told, states, cursors, delivered)
+        };
+        let (alone, all) = (tell(false), tell(true));
+        assert_eq!(all, alone, "round {round}: {sent:?} {acks:?}");
     }
 }

@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Semaphore, oneshot};
 
 /// How many turns are taken at a time.
-const TURNS: usize = 4;
+const TURNS: usize = 8;
 
 /// A place to gather.
 pub(super) struct Gathering<T, R> {
@@ -201,19 +201,22 @@ mod tests {
     async fn a_turn_that_hangs_keeps_nobody_from_the_others_and_so_many_may_wait() {
         let doubling = Doubling::new(0);
         let mut all = Vec::new();
-        for number in 0..4 {
+        let turns = u32::try_from(TURNS).expect("few");
+        for number in 0..turns {
             all.push(tokio::spawn(doubling.clone().double(number)));
             doubling.settle().await;
         }
-        assert_eq!(doubling.begun(), [[0], [1], [2], [3]]);
-        all.extend((4..12).map(|number| tokio::spawn(doubling.clone().double(number))));
+        let alone: Vec<_> = (0..turns).map(|number| vec![number]).collect();
+        assert_eq!(doubling.begun(), alone);
+        let last = turns + 8;
+        all.extend((turns..last).map(|number| tokio::spawn(doubling.clone().double(number))));
         doubling.settle().await;
-        assert_eq!(doubling.clone().double(12).await, Err(Full));
+        assert_eq!(doubling.clone().double(last).await, Err(Full));
         doubling.permits.add_permits(100);
         let answers = join_all(all).await.into_iter().map(|answer| answer.expect("answered"));
         assert_eq!(
             answers.collect::<Vec<_>>(),
-            (0..12).map(|number| Ok(number * 2)).collect::<Vec<_>>()
+            (0..last).map(|number| Ok(number * 2)).collect::<Vec<_>>()
         );
     }
 
