@@ -399,9 +399,11 @@ fn methods_that_do_not_fit_together_are_refused() {
         Manifest::default().set("application.tool.mpim.gateway.together", pairs)
     };
     let misfits = [
-        ("send.send-message", "send.status", "a list of records"),
-        ("send.send-group-message", "send.send-messages", "a list of records"),
-        ("login.login", "send.send-messages", "of the same function"),
+        ("send.send-message", "send.status", "no caller of its own"),
+        ("send.send-message", "send.ack-for-all", "a list of records"),
+        ("send.send-group-message", "send.send-for-all", "a list of records"),
+        ("login.login", "send.send-for-all", "of the same function"),
+        ("presence.get-status", "presence.batch-get-status", "no caller of its own"),
         ("send.send-message", "send.nothing", "nothing"),
     ];
     for (one, many, reason) in misfits {

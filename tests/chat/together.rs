@@ -1,5 +1,7 @@
-//! Requests of one connection that wait together, and connections that come and go together: all is answered, kept and
-//! pushed as if each had come alone.
+//! Requests that wait together, of one connection or of many, and connections that come and go together: all is answered,
+//! kept and pushed as if each had come alone.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -29,7 +31,7 @@ async fn answers(raw: &mut Raw, count: usize) -> Vec<Value> {
 }
 
 async fn many(node: &Node) -> f64 {
-    invokes(node, "send", "send-messages").await
+    invokes(node, "send", "send-for-all").await
 }
 
 /// How often a method has answered.
@@ -121,6 +123,88 @@ async fn what_was_said_before_the_end_is_done() {
     assert_eq!((answered, close.0), (30, 1003));
     for place in 1..=30 {
         assert_eq!(bob.notified("message").await["cursor"], place.to_string());
+    }
+}
+
+#[tokio::test]
+async fn what_many_connections_say_at_once_is_done_as_if_each_were_alone() {
+    let node = Node::start();
+    let mut bob = Client::register(&node, "bob").await;
+    let mut senders = Vec::new();
+    for place in 0..12 {
+        let sender = Client::register(&node, &format!("sender-{place}")).await;
+        // One of them is blocked, and the first messages of all others make a conversation each.
+        if place == 5 {
+            let block = json!({ "user": sender.user });
+            bob.call("contacts.block", block).await.expect("blocked");
+        }
+        senders.push((Raw::resume(&node, &sender.token).await, place));
+    }
+    let rounds: u64 = 5;
+    for round in 0..rounds {
+        let told = senders.iter_mut().map(async |(raw, place)| {
+            let id = |index: u64| round * 100 + index;
+            let mut requests: Vec<Value> = (0..8).map(|index| message(id(index), &bob.user)).collect();
+            // What cannot be made a call, and a repeat.
+            requests[3] = request(id(3), "send.send-message", json!({ "to": 7 }));
+            requests[6] = message(id(1), &bob.user);
+            raw.ask_together(&requests).await;
+            let answers = answers(raw, requests.len()).await;
+            let code = |index: usize| answers[index]["error"]["data"]["code"].clone();
+            assert_eq!(code(3), "invalid", "{answers:?}");
+            for index in [0, 1, 2, 4, 5, 6, 7] {
+                match place {
+                    5 => assert_eq!(code(index), "blocked"),
+                    _ => assert_eq!(code(index), Value::Null, "{answers:?}"),
+                }
+            }
+            assert_eq!(answers[1]["result"]["message"], answers[6]["result"]["message"]);
+            let places = [0, 1, 2, 4, 5, 7].map(|index| answers[index]["result"]["seq"].clone());
+            let expected = [1, 2, 3, 4, 5, 6].map(|place| json!((round * 6 + place).to_string()));
+            assert!(*place == 5 || places == expected, "{places:?}");
+        });
+        join_all(told).await;
+    }
+    // Everything came once, that of each sender in its order.
+    let (mut heard, mut cursors) = (BTreeMap::<String, Vec<u64>>::new(), BTreeSet::new());
+    for _ in 0..11 * 6 * rounds {
+        let message = bob.notified("message").await;
+        cursors.insert(message["cursor"].as_str().expect("a place").parse().expect("a number"));
+        let id = message["body"]["client_id"].as_str().expect("an id").parse().expect("a number");
+        let sender = message["body"]["sender"].as_str().expect("a sender").to_owned();
+        heard.entry(sender).or_default().push(id);
+    }
+    let expected: Vec<u64> = (0..rounds)
+        .flat_map(|round| [0, 1, 2, 4, 5, 7].map(|index| round * 100 + index))
+        .collect();
+    assert_eq!(cursors, (1..=11 * 6 * rounds).collect());
+    assert_eq!(heard.len(), 11);
+    for ids in heard.into_values() {
+        assert_eq!(ids, expected);
+    }
+    if node.has_functions() {
+        let calls = many(&node).await;
+        assert!(calls > 0.0, "none was made together");
+        assert!(calls < 12.0 * 5.0, "those of several connections were made together: {calls}");
+    }
+}
+
+#[tokio::test]
+async fn what_speaks_for_others_is_not_for_clients() {
+    let node = Node::start();
+    let ann = Client::register(&node, "ann").await;
+    let mut raw = Raw::resume(&node, &ann.token).await;
+    let sending = json!({ "caller": { "user": "1", "session": "1", "device": "phone" }, "to": ann.user,
+        "client_id": "1", "content": "forged" });
+    let requests = [
+        request(1, "send.send-for-all", json!({ "messages": [sending] })),
+        request(2, "send.ack-for-all", json!({ "acknowledgements": [] })),
+        request(3, "route.register-connection", json!({ "connection": {} })),
+        request(4, "route.register-connection", json!({ "connection": {} })),
+    ];
+    raw.ask_together(&requests).await;
+    for answer in answers(&mut raw, requests.len()).await {
+        assert_eq!(answer["error"]["data"]["code"], "unknown_method", "{answer}");
     }
 }
 
