@@ -409,4 +409,6 @@ fn methods_that_do_not_fit_together_are_refused() {
     for (one, many, reason) in misfits {
         says(&refused(&pair(one, many)), &["calls made together", reason]);
     }
+    let open = Manifest::default().set("component.send.tool.mpim.public", vec!["mpim:im/send", "mpim:im/delivery"]);
+    says(&refused(&open), &["calls made together", "it must not be public"]);
 }

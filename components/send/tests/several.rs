@@ -356,7 +356,7 @@ fn acknowledged_together_or_one_by_one_is_the_same() {
                 for user in 1..=3 {
                     for device in ["phone", "tablet"] {
                         world.exec(&format!(
-                            "INSERT INTO device_cursors (user_id, device, seq, updated_at) VALUES ({user}, '{device}', 0, 0)"
+                            "INSERT INTO device_cursors (user_id, device, seq, updated_at) VALUES ({user}, '{device}', {user} - 1, 0)"
                         ));
                     }
                 }

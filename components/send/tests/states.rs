@@ -95,6 +95,8 @@ fn an_acknowledgement_that_needs_more_than_the_usual_takes_a_second_batch() {
     assert_eq!(cost(&[usual], 1), (1, 2), "no place of the device yet");
     assert_eq!(cost(&[once], 2), (1, 2), "exactly once");
     assert_eq!(cost(&[usual, 424_242], 2), (0, 2), "no such message");
+    // Past the end, with a message that could be acknowledged: nothing is.
+    assert_eq!(ack(2, "phone", &[last], Some(4)), Err(ErrorCode::Invalid));
     assert_eq!(cost(&[last], 3), (1, 1));
     // An older place moves nothing back.
     assert_eq!(cost(&[last], 1), (0, 1));
