@@ -403,12 +403,19 @@ fn methods_that_do_not_fit_together_are_refused() {
         ("send.send-message", "send.ack-for-all", "a list of records"),
         ("send.send-group-message", "send.send-for-all", "a list of records"),
         ("login.login", "send.send-for-all", "of the same function"),
-        ("presence.get-status", "presence.batch-get-status", "no caller of its own"),
+        (
+            "presence.get-status",
+            "presence.batch-get-status",
+            "no caller of its own",
+        ),
         ("send.send-message", "send.nothing", "nothing"),
     ];
     for (one, many, reason) in misfits {
         says(&refused(&pair(one, many)), &["calls made together", reason]);
     }
-    let open = Manifest::default().set("component.send.tool.mpim.public", vec!["mpim:im/send", "mpim:im/delivery"]);
+    let open = Manifest::default().set(
+        "component.send.tool.mpim.public",
+        vec!["mpim:im/send", "mpim:im/delivery"],
+    );
     says(&refused(&open), &["calls made together", "it must not be public"]);
 }

@@ -170,7 +170,11 @@ async fn what_many_connections_say_at_once_is_done_as_if_each_were_alone() {
     for _ in 0..11 * 6 * rounds {
         let message = bob.notified("message").await;
         cursors.insert(message["cursor"].as_str().expect("a place").parse().expect("a number"));
-        let id = message["body"]["client_id"].as_str().expect("an id").parse().expect("a number");
+        let id = message["body"]["client_id"]
+            .as_str()
+            .expect("an id")
+            .parse()
+            .expect("a number");
         let sender = message["body"]["sender"].as_str().expect("a sender").to_owned();
         heard.entry(sender).or_default().push(id);
     }
@@ -185,7 +189,10 @@ async fn what_many_connections_say_at_once_is_done_as_if_each_were_alone() {
     if node.has_functions() {
         let calls = many(&node).await;
         assert!(calls > 0.0, "none was made together");
-        assert!(calls < 12.0 * 5.0, "those of several connections were made together: {calls}");
+        assert!(
+            calls < 12.0 * 5.0,
+            "those of several connections were made together: {calls}"
+        );
     }
 }
 

@@ -102,7 +102,11 @@ async fn together(acks: &[Ack]) -> Vec<Answer> {
         },
         Err(SqlError::Unmet(_)) => {
             let of_users = acks.chunk_by(|one, next| one.caller.user == next.caller.user);
-            join_all(of_users.map(one_after_another)).await.into_iter().flatten().collect()
+            join_all(of_users.map(one_after_another))
+                .await
+                .into_iter()
+                .flatten()
+                .collect()
         }
         Err(error) => {
             let error = Error::from(error);
@@ -153,9 +157,9 @@ impl<'a> Plan<'a> {
         if !self.cursors.is_empty() {
             batch = self.move_cursors(self.guard(batch), now);
         }
-        acks.iter().filter(|ack| !ack.messages.is_empty()).fold(batch, |batch, ack| {
-            ack::deliver(batch, &ack.caller, &ack.messages, now)
-        })
+        acks.iter()
+            .filter(|ack| !ack.messages.is_empty())
+            .fold(batch, |batch, ack| ack::deliver(batch, &ack.caller, &ack.messages, now))
     }
 
     /// Adds the guard that every inbox reaches as far as a cursor shall.
@@ -215,7 +219,10 @@ impl<'a> Plan<'a> {
         }
         receipts.push(now).await;
         let updates = acks.iter().filter(|ack| !ack.messages.is_empty()).count();
-        let mut moved = done.iter().skip(done.len().saturating_sub(updates)).map(|done| done.affected);
+        let mut moved = done
+            .iter()
+            .skip(done.len().saturating_sub(updates))
+            .map(|done| done.affected);
         let count = |ack: &Ack| match ack.messages.is_empty() {
             true => 0,
             false => u32::try_from(moved.next().unwrap_or(0)).unwrap_or(u32::MAX),

@@ -99,7 +99,10 @@ pub(crate) async fn send(messages: Vec<Sending>) -> Result<Vec<Answer>, Error> {
         }
     }
     let missing = || Err(Error::internal("internal error"));
-    Ok(answers.into_iter().map(|answer| answer.unwrap_or_else(missing)).collect())
+    Ok(answers
+        .into_iter()
+        .map(|answer| answer.unwrap_or_else(missing))
+        .collect())
 }
 
 /// Whether each message has a permit of its sender. Where there are not enough for all that follow each other of one

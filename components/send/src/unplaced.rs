@@ -83,10 +83,7 @@ pub(crate) enum Conversation {
 
 /// Adds the statement that inserts messages at their places.
 #[must_use]
-pub(crate) fn insert<'m, 'd: 'm>(
-    batch: Batch,
-    messages: impl IntoIterator<Item = (&'m Unplaced<'d>, Place)>,
-) -> Batch {
+pub(crate) fn insert<'m, 'd: 'm>(batch: Batch, messages: impl IntoIterator<Item = (&'m Unplaced<'d>, Place)>) -> Batch {
     let (mut values, mut rows) = (Params::default(), Vec::new());
     for (message, place) in messages {
         let draft = message.draft;

@@ -220,7 +220,10 @@ fn together_or_one_by_one_is_the_same() {
             let answers = if together {
                 send_for_all(messages.clone())
             } else {
-                messages.iter().flat_map(|one| send_for_all(vec![one.clone()])).collect()
+                messages
+                    .iter()
+                    .flat_map(|one| send_for_all(vec![one.clone()]))
+                    .collect()
             };
             for receipt in answers.iter().flatten() {
                 let place = format!("SELECT seq FROM messages WHERE id = {}", receipt.message);
@@ -242,7 +245,11 @@ fn together_or_one_by_one_is_the_same() {
                             );
                             assert_eq!(world.one(&place), i64::try_from(recipient.cursor.unwrap()).unwrap());
                         }
-                        let to: Vec<_> = to.recipients.iter().map(|one| (one.user, one.cursor.is_some())).collect();
+                        let to: Vec<_> = to
+                            .recipients
+                            .iter()
+                            .map(|one| (one.user, one.cursor.is_some()))
+                            .collect();
                         (to, body.sender, body.client_id)
                     }
                     _ => panic!("a message"),
@@ -293,7 +300,10 @@ fn acknowledgements_of_several_devices_are_one_batch() {
         .collect();
     // The devices have no place at first: that is a batch of its own for each, after one that came to nothing.
     assert_eq!(
-        ack_for_all(&[(2, "phone", vec![sent[0]], Some(1)), (3, "phone", vec![sent[2]], Some(1))]),
+        ack_for_all(&[
+            (2, "phone", vec![sent[0]], Some(1)),
+            (3, "phone", vec![sent[2]], Some(1))
+        ]),
         [Ok(1), Ok(1)]
     );
     sent.push(send(3, 2, "c").unwrap().message);
@@ -325,14 +335,24 @@ fn acknowledged_together_or_one_by_one_is_the_same() {
         let sent: Vec<(u64, u64, Qos)> = (0..=dice.below(12))
             .map(|_| {
                 let from = dice.below(3) + 1;
-                let qos = if dice.below(8) == 0 { Qos::ExactlyOnce } else { Qos::AtLeastOnce };
+                let qos = if dice.below(8) == 0 {
+                    Qos::ExactlyOnce
+                } else {
+                    Qos::AtLeastOnce
+                };
                 (from, (from + dice.below(2)) % 3 + 1, qos)
             })
             .collect();
         // A device, places of messages among those sent, one more than there are for an unknown one, and a cursor.
         let acks: Vec<(u64, bool, Vec<u64>, Option<u64>)> = (0..=dice.below(5))
             .map(|_| {
-                let place = |dice: &mut Dice| if dice.below(40) == 0 { 99 } else { dice.below(sent.len() as u64) };
+                let place = |dice: &mut Dice| {
+                    if dice.below(40) == 0 {
+                        99
+                    } else {
+                        dice.below(sent.len() as u64)
+                    }
+                };
                 let some = (0..dice.below(5)).map(|_| place(&mut dice)).collect();
                 let cursor = (dice.below(2) == 0).then(|| dice.below(3));
                 (dice.below(3) + 1, dice.below(4) > 0, some, cursor)
@@ -373,7 +393,9 @@ fn acknowledged_together_or_one_by_one_is_the_same() {
             let answers = if together {
                 ack_for_all(&acks)
             } else {
-                acks.iter().flat_map(|one| ack_for_all(std::slice::from_ref(one))).collect()
+                acks.iter()
+                    .flat_map(|one| ack_for_all(std::slice::from_ref(one)))
+                    .collect()
             };
             let name = |id: &u64| ids.iter().position(|known| known == id);
             let mut told: Vec<_> = world
@@ -389,7 +411,8 @@ fn acknowledged_together_or_one_by_one_is_the_same() {
                 .collect();
             told.sort();
             let states = world.rows("SELECT CAST(client_id AS INTEGER), state, delivered_at IS NULL, retry_at IS NULL FROM messages ORDER BY id");
-            let cursors = world.rows("SELECT user_id, device = 'phone', seq FROM device_cursors ORDER BY user_id, device");
+            let cursors =
+                world.rows("SELECT user_id, device = 'phone', seq FROM device_cursors ORDER BY user_id, device");
             let delivered = world.rows("SELECT CAST(m.client_id AS INTEGER), d.user_id, d.device = 'phone' FROM deliveries d JOIN messages m ON m.id = d.message_id ORDER BY m.id, d.device");
             (answers, told, states, cursors, delivered)
         };

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use wasmtime::component::Type;
 
 use super::calls;
+use super::error;
 use super::error::EdgeError;
 use super::functions::{Answer, Argument, Arguments, Functions, Unfit};
-use super::error;
 use super::records::By;
 use super::together::{Pair, Together};
 use crate::config::{GatewaySettings, MethodName};

@@ -134,9 +134,7 @@ impl Pair {
     pub(super) async fn ask(&self, dispatch: &Dispatch, by: By, calls: Vec<Vec<Val>>) -> Vec<Outcome> {
         let count = calls.len();
         let wanted = Arc::new(Wanted { by, calls });
-        let asked = self
-            .gathering
-            .ask(wanted, count, |wanted| self.make(dispatch, wanted));
+        let asked = self.gathering.ask(wanted, count, |wanted| self.make(dispatch, wanted));
         asked.await.unwrap_or_else(|Full| {
             let message = format!("too many calls of {} wait", self.one.full_name());
             vec![Err(EdgeError::passing("overloaded", message)); count]

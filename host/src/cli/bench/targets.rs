@@ -63,10 +63,9 @@ const fn native(what: &'static str, (on, row): (On, &'static str)) -> Target {
 
 const CALL_NEXT: &str = "nothing of ours is in it: Wasmtime's own bookkeeping of tasks and fibers";
 const MESSAGE_NEXT: &str = "notifications of several messages in one call of the host";
-const SERVERS_NEXT: &str =
-    "batches of several callers in one transaction; the heads of conversation and inbox in one row";
-const IDLE_SERVERS_NEXT: &str =
-    "most of it is threads that sleep and wake, in the node and in the database: fewer ways there and back";
+const SERVERS_NEXT: &str = "one update for all devices that acknowledge together, in place of one each";
+const IDLE_SERVERS_NEXT: &str = "most of it is threads that sleep and wake, in the node and in the database, once for each \
+                                 statement: a batch and its COMMIT as one compound statement, on servers that know such";
 const NATIVE_NEXT: &str =
     "rows and records that cross the border as one list of bytes; nested calls of functions without Val";
 
