@@ -168,12 +168,12 @@ pub struct GatewaySettings {
     pub written: Option<MethodName>,
     /// Told the node and the ids of all its connections, as often as `renewed`.
     pub sweep: Option<MethodName>,
-    /// Which method does many calls of another: requests of one connection that wait together are made as one call, and so
-    /// is what the gateway itself asks of functions for connections that come and go at the same moment.
+    /// Which method does many calls of another: what clients ask for on their sockets at the same moment is made as one
+    /// call, and so is what the gateway itself asks of functions for connections that come and go.
     pub together: BTreeMap<MethodName, MethodName>,
     /// How many calls are made as one; the methods of this project take 100 at most.
     pub together_max: usize,
-    /// How many calls of one such method may wait; one more is `overloaded`.
+    /// How many connections may wait with calls of one such method; one more is `overloaded`.
     pub together_waiting_max: usize,
     /// The interface of notifications, without its version: the host implements it from its types.
     pub notify: Option<String>,
