@@ -223,6 +223,7 @@ pub(crate) struct Message<'a> {
 /// `types.receipt`.
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub(crate) struct Receipt {
+    pub(crate) message: Int,
     pub(crate) conversation: Int,
     pub(crate) seq: Int,
 }

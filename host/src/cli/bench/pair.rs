@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use serde_json::value::RawValue;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
@@ -13,7 +14,7 @@ use crate::cli::client::Client;
 use crate::cli::error::Error;
 use crate::cli::latencies::Latencies;
 use crate::cli::params::{Ack, SendMessage};
-use crate::cli::wire::{Frame, Int, Message, Notice, StateChange};
+use crate::cli::wire::{Frame, Int, Message, Notice, Receipt, StateChange, read};
 
 /// Digits of the time and the number at the head of a content.
 const HEAD: usize = 2 * DIGITS;
@@ -110,10 +111,9 @@ pub(super) async fn send(run: Arc<Run>, mut client: Client, to: Int, turn: Turn)
     let mut asked: HashMap<u64, (u32, Instant)> = HashMap::new();
     // Sent, and without a receipt.
     let mut open = 0;
-    // A receipt may come twice, when a node takes over what another had in its queue.
-    let mut received: HashSet<Int> = HashSet::new();
+    let mut ended = Ended::default();
     let mut over = run.over.subscribe();
-    while received.len() < run.messages as usize {
+    while ended.count < run.messages as usize {
         let mut wrote = false;
         loop {
             let number = match again.pop() {
@@ -157,7 +157,9 @@ pub(super) async fn send(run: Arc<Run>, mut client: Client, to: Int, turn: Turn)
                     continue;
                 };
                 match result {
-                    Ok(_) => {
+                    Ok(result) => {
+                        let receipt: Receipt = read(result.map_or("null", RawValue::get))?;
+                        open -= usize::from(ended.answered(receipt.message));
                         sent.accepted += 1;
                         sent.answers.record(at.elapsed());
                         sent.last_answer = run.begins.elapsed();
@@ -172,9 +174,11 @@ pub(super) async fn send(run: Arc<Run>, mut client: Client, to: Int, turn: Turn)
             Frame::Notification { name, params } if name == "receipt" => {
                 let change: Notice<StateChange<'_>> = params.read()?;
                 if change.body.state == "delivered" {
-                    let new = change.body.messages.iter().filter(|id| received.insert(**id)).count();
-                    open = open.saturating_sub(new);
-                    sent.last_receipt = run.begins.elapsed();
+                    let new = change.body.messages.iter().filter(|id| ended.received(**id)).count();
+                    open -= new;
+                    if new > 0 {
+                        sent.last_receipt = run.begins.elapsed();
+                    }
                 }
             }
             Frame::Notification { .. } => {}
@@ -182,6 +186,31 @@ pub(super) async fn send(run: Arc<Run>, mut client: Client, to: Int, turn: Turn)
     }
     client.close().await;
     Ok(sent)
+}
+
+/// The messages of a sender that have both their answer and their receipt. A receipt may come before the answer; when a
+/// node takes over what another had in its queue it may come twice, and be one of a former run.
+#[derive(Debug, Default)]
+struct Ended {
+    answered: HashSet<Int>,
+    received: HashSet<Int>,
+    count: usize,
+}
+
+impl Ended {
+    /// An answer came; whether it ends the message.
+    fn answered(&mut self, id: Int) -> bool {
+        let ends = self.answered.insert(id) && self.received.contains(&id);
+        self.count += usize::from(ends);
+        ends
+    }
+
+    /// A receipt came; whether it ends a message.
+    fn received(&mut self, id: Int) -> bool {
+        let ends = self.received.insert(id) && self.answered.contains(&id);
+        self.count += usize::from(ends);
+        ends
+    }
 }
 
 /// Hears all messages and acknowledges them: what is there together is acknowledged together.
@@ -247,4 +276,21 @@ fn head(content: &str) -> Option<(u64, usize)> {
     let begun = content.get(..DIGITS)?.parse().ok()?;
     let number = content.get(DIGITS..HEAD)?.parse().ok()?;
     Some((begun, number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_ends_with_its_answer_and_its_receipt_in_any_order_and_once() {
+        let mut ended = Ended::default();
+        assert!(!ended.received(Int(7)), "of a former run");
+        assert!(!ended.answered(Int(1)));
+        assert!(ended.received(Int(1)));
+        assert!(!ended.received(Int(1)));
+        assert!(!ended.received(Int(2)));
+        assert!(ended.answered(Int(2)));
+        assert_eq!(ended.count, 2);
+    }
 }
