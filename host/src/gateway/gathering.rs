@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Semaphore, oneshot};
 
 /// How many turns are taken at a time.
-const TURNS: usize = 8;
+const TURNS: usize = 4;
 
 /// A place to gather.
 pub(super) struct Gathering<T, R> {
