@@ -38,6 +38,9 @@ pub async fn execute(sql: impl Into<String>, params: Vec<Value>) -> Result<u64, 
     import!(async crate::bindings::mpim::host::sql, execute, execute(sql.into(), params))
 }
 
+/// A column of the only row of a statement of a batch: the statement, and the column.
+pub type Found = (usize, u32);
+
 /// Parameters of a statement of a batch, some of which take their values from what an earlier statement reads.
 #[derive(Debug, Default)]
 pub struct Params {
@@ -48,7 +51,7 @@ pub struct Params {
 impl Params {
     /// The next parameter takes a column of the only row of an earlier statement; see `mpim:host/sql` for what that must be.
     #[must_use]
-    pub fn take(mut self, step: usize, column: u32) -> Self {
+    pub fn take(mut self, (step, column): Found) -> Self {
         let [param, step] = [self.values.len(), step].map(|place| u32::try_from(place).unwrap_or(u32::MAX));
         self.taken.push(Taken { param, step, column });
         self.values.push(Value::Null);

@@ -187,7 +187,7 @@ fn batch(messages: &[Unplaced<'_>], sender: u64, to: u64, into_inbox: bool) -> B
     let placed = || {
         messages.iter().zip(behind(messages.len())).map(|(message, behind)| {
             let place = Place {
-                conversation: Conversation::Read((places, 0)),
+                conversation: Conversation::Found((places, 0)),
                 last: (places, 1),
                 behind,
             };

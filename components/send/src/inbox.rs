@@ -6,10 +6,8 @@
 
 use std::collections::HashMap;
 
-use guest::sql::{self, Batch, Params, Row, Value};
+use guest::sql::{self, Batch, Found, Params, Row, Value};
 use guest::{Error, params};
-
-use crate::unplaced::Read;
 
 /// What an entry says of its message.
 #[derive(Debug, Clone, Copy)]
@@ -100,7 +98,7 @@ pub(crate) struct Entry {
     pub(crate) user: u64,
     pub(crate) message: u64,
     /// What reads the last place of the inbox since.
-    pub(crate) last: Read,
+    pub(crate) last: Found,
     /// How many entries come after it that go into the same inbox.
     pub(crate) behind: u64,
 }
@@ -112,11 +110,11 @@ pub(crate) fn enter(batch: Batch, entries: impl IntoIterator<Item = Entry>) -> B
     for Entry {
         user,
         message,
-        last: (step, column),
+        last,
         behind,
     } in entries
     {
-        let place = values.give(params![user]).take(step, column);
+        let place = values.give(params![user]).take(last);
         values = place.give(params![behind, Kind::Message.code(), message]);
         rows.push("(?, ? - ?, ?, ?)");
     }

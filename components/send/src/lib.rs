@@ -19,6 +19,7 @@ mod read;
 mod recall;
 mod receipt;
 mod retry;
+mod run;
 mod several;
 mod together;
 mod unplaced;

@@ -1,43 +1,13 @@
 //! Several messages in one call, of one caller or of many: what follows each other from one sender to one receiver is a
 //! run, and runs that can be kept in one write are.
 
-use guest::{Caller, Error, Qos, Receipt, rate_limit};
+use guest::{Caller, Error, Receipt, rate_limit};
 
 use crate::draft::{Draft, Target};
+use crate::run::Run;
 use crate::{Sending, Wanted, direct, together};
 
 type Answer = Result<Receipt, Error>;
-
-/// Messages from one sender to one receiver, in their order.
-pub(crate) struct Run {
-    pub(crate) caller: Caller,
-    pub(crate) to: u64,
-    pub(crate) drafts: Vec<Draft>,
-    /// Where among all messages of the call its own are.
-    places: Vec<usize>,
-}
-
-impl Run {
-    /// Whether they go into the inbox of the receiver.
-    fn is_kept_in_inbox(&self) -> bool {
-        self.drafts.iter().all(|draft| draft.qos != Qos::AtMostOnce)
-    }
-
-    /// Whether a message may follow: all of a run go into the inbox, or none does.
-    fn takes(&self, caller: &Caller, to: u64, draft: &Draft) -> bool {
-        let alike = self.is_kept_in_inbox() == (draft.qos != Qos::AtMostOnce);
-        alike && self.to == to && self.whose() == whose(caller)
-    }
-
-    /// What tells its caller from others.
-    pub(crate) fn whose(&self) -> (u64, u64, Option<u64>) {
-        whose(&self.caller)
-    }
-}
-
-fn whose(caller: &Caller) -> (u64, u64, Option<u64>) {
-    (caller.user, caller.session, caller.connection)
-}
 
 /// What a caller wants to send.
 pub(crate) fn of(caller: Caller, wanted: Wanted) -> Sending {
@@ -72,16 +42,8 @@ pub(crate) async fn send(messages: Vec<Sending>) -> Result<Vec<Answer>, Error> {
         match check(message, permitted) {
             Err(error) => *answer = Some(Err(error)),
             Ok(draft) => match runs.last_mut().filter(|run| run.takes(&caller, to, &draft)) {
-                Some(run) => {
-                    run.drafts.push(draft);
-                    run.places.push(place);
-                }
-                None => runs.push(Run {
-                    caller,
-                    to,
-                    drafts: vec![draft],
-                    places: vec![place],
-                }),
+                Some(run) => run.push(draft, place),
+                None => runs.push(Run::new(caller, to, draft, place)),
             },
         }
     }

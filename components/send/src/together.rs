@@ -6,14 +6,14 @@
 
 use std::collections::BTreeMap;
 
-use guest::sql::{self, Batch, Done, Error as SqlError, Value};
+use guest::sql::{self, Batch, Done, Error as SqlError, Found, Value};
 use guest::{Error, Receipt, join_all, params};
 
 use crate::direct::{self, Placed, ends};
 use crate::inbox::{self, Entry};
 use crate::push::Reach;
-use crate::several::Run;
-use crate::unplaced::{self, Conversation, Place, Read, Unplaced, row};
+use crate::run::Run;
+use crate::unplaced::{self, Conversation, Place, Unplaced, row};
 
 /// Sends what goes into inboxes; the answers of each run.
 pub(crate) async fn send(runs: &[Run]) -> Vec<Vec<Result<Receipt, Error>>> {
@@ -130,7 +130,7 @@ impl<'a> Plan<'a> {
         }
         let messages = self.all().map(|(_, sent, conversation, last, _)| {
             let place = Place {
-                conversation: Conversation::Read(conversation),
+                conversation: Conversation::Found(conversation),
                 last,
                 behind: sent.behind.0,
             };
@@ -217,7 +217,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Every message with its run, and with what reads its conversation and the last places.
-    fn all(&self) -> impl Iterator<Item = (&Run, &OnWay<'a>, Read, Read, Read)> {
+    fn all(&self) -> impl Iterator<Item = (&Run, &OnWay<'a>, Found, Found, Found)> {
         self.ways.iter().enumerate().flat_map(|(index, way)| {
             let (step, column) = read_at(index);
             let [conversation, last, head] = [0, 1, 2].map(|place| (step, column + place));
@@ -266,7 +266,7 @@ fn read_places(batch: Batch, ways: &[Way<'_>]) -> Batch {
 }
 
 /// The statement, and its first column, that reads the places of the run with this index.
-fn read_at(index: usize) -> Read {
+fn read_at(index: usize) -> Found {
     let column = u32::try_from(index % READ_TOGETHER).unwrap_or(0) * COLUMNS;
     (BEFORE + index / READ_TOGETHER, column)
 }

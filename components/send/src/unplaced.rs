@@ -1,7 +1,7 @@
 //! A message that has everything but its place: the statement that inserts it, and the message that
 //! it becomes once the store has given the place.
 
-use guest::sql::{Batch, Done, Params, Row};
+use guest::sql::{Batch, Done, Found, Params, Row};
 use guest::{Error, Message, MessageState, Qos, config, ids, now_ms, params};
 use message::Code;
 
@@ -66,19 +66,16 @@ impl<'a> Unplaced<'a> {
 pub(crate) struct Place {
     pub(crate) conversation: Conversation,
     /// What reads the last place of the conversation, raised by as many as are inserted into it.
-    pub(crate) last: Read,
+    pub(crate) last: Found,
     /// How many of those come after the message.
     pub(crate) behind: u64,
 }
-
-/// A column of the only row of a statement of the batch.
-pub(crate) type Read = (usize, u32);
 
 /// The id of the conversation of a message.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Conversation {
     Known(u64),
-    Read(Read),
+    Found(Found),
 }
 
 /// Adds the statement that inserts messages at their places.
@@ -89,10 +86,10 @@ pub(crate) fn insert<'m, 'd: 'm>(batch: Batch, messages: impl IntoIterator<Item 
         let draft = message.draft;
         let id = values.give(params![message.id]);
         let conversation = match place.conversation {
-            Conversation::Known(id_known) => id.give(params![id_known]),
-            Conversation::Read((step, column)) => id.take(step, column),
+            Conversation::Known(known) => id.give(params![known]),
+            Conversation::Found(read) => id.take(read),
         };
-        values = conversation.take(place.last.0, place.last.1).give(params![
+        values = conversation.take(place.last).give(params![
             place.behind,
             message.sender,
             draft.target.user(),
