@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use backends::sql::Value;
 use route::Route as _;
-use send::Send as _;
+use send::{Delivery as _, Send as _};
 use wasmtime::component::Val;
 
 use super::{CONTENT, Case, Person, client_id, int, length, turn};
@@ -45,6 +45,7 @@ pub(super) async fn cases(stand: &Rc<Stand>) -> anyhow::Result<Vec<Case>> {
         nothing(&pairs)?,
         routing(&pairs)?,
         sending(&pairs)?,
+        sending_together(&pairs)?,
         acknowledging(&pairs)?,
     ])
 }
@@ -70,6 +71,23 @@ impl Pairs {
         let connections = self.people().map(|person| person.connection.clone()).collect();
         let renewed = self.stand.native.route.run(route::Component::renew_routes(connections));
         renewed.await.map_err(refused)
+    }
+
+    /// Who sends in a call of many, and the ids of what they send.
+    fn together(&self, number: usize) -> impl Iterator<Item = (&Pair, String)> {
+        let (senders, each) = TOGETHER;
+        let groups = self.pairs.chunks(senders);
+        let group = self
+            .pairs
+            .chunks(senders)
+            .nth(number % groups.len().max(1))
+            .unwrap_or_default();
+        group.iter().flat_map(move |pair| {
+            (0..each).map(move |message| {
+                pair.received.set(pair.received.get() + 1);
+                (pair, format!("together-{number:012}-{message}"))
+            })
+        })
     }
 
     async fn send_natively(&self, number: usize) -> anyhow::Result<guest::Receipt> {
@@ -178,6 +196,81 @@ fn sending(pairs: &Rc<Pairs>) -> anyhow::Result<Case> {
         async move { pairs.connect().await.map(|()| 0) }
     };
     Ok(Case::new("send.send-message", native, component).prepared(5_000, prepare))
+}
+
+/// How many pairs send in one call of a gateway under load, and how many messages each.
+const TOGETHER: (usize, usize) = (8, 5);
+
+/// What a gateway under load makes of what many clients send.
+fn sending_together(pairs: &Rc<Pairs>) -> anyhow::Result<Case> {
+    let method = pairs.stand.method("send", "send-for-all")?;
+    let (natively, dispatched, prepared) = (pairs.clone(), pairs.clone(), pairs.clone());
+    let native = move |number| {
+        let pairs = natively.clone();
+        async move {
+            let sending = |(pair, id): (&Pair, String)| send::Sending {
+                caller: pair.one.native.clone(),
+                to: pair.other.native.user,
+                client_id: id,
+                content: CONTENT.to_owned(),
+                content_type: None,
+                priority: None,
+                qos: None,
+            };
+            let messages = pairs.together(number).map(sending).collect();
+            let call = send::Component::send_for_all(messages);
+            let answers = pairs.stand.native.send.run(call).await.map_err(refused)?;
+            Ok(answers.iter().flatten().map(|receipt| state(receipt.state)).sum())
+        }
+    };
+    let component = move |number| {
+        let (pairs, method) = (dispatched.clone(), method.clone());
+        async move {
+            let sending = |(pair, id): (&Pair, String)| {
+                let caller = &pair.one.native;
+                let connection = caller.connection.map(|connection| Box::new(Val::U64(connection)));
+                record([
+                    (
+                        "caller",
+                        record([
+                            ("user", Val::U64(caller.user)),
+                            ("session", Val::U64(caller.session)),
+                            ("device", Val::String(caller.device.clone())),
+                            ("connection", Val::Option(connection)),
+                        ]),
+                    ),
+                    ("to", Val::U64(pair.other.native.user)),
+                    ("client-id", Val::String(id)),
+                    ("content", Val::String(CONTENT.to_owned())),
+                    ("content-type", Val::Option(None)),
+                    ("priority", Val::Option(None)),
+                    ("qos", Val::Option(None)),
+                ])
+            };
+            let messages = pairs.together(number).map(sending).collect();
+            let answers = ask(&pairs.stand.dispatch, &method, None, vec![Val::List(messages)]).await?;
+            let Some(Val::List(answers)) = answers else {
+                anyhow::bail!("the answers are {answers:?}");
+            };
+            let sent = answers.iter().filter(|answer| match answer {
+                Val::Result(Ok(Some(receipt))) => {
+                    let state = mpim::values::field(receipt, "state");
+                    matches!(state, Some(Val::Enum(name)) if name == "sending")
+                }
+                _ => false,
+            });
+            Ok(sent.count() as u64)
+        }
+    };
+    let prepare = move |_| {
+        let pairs = prepared.clone();
+        async move { pairs.connect().await.map(|()| 0) }
+    };
+    Ok(Case::new("send.send-for-all, 40 messages of 8", native, component).prepared(500, prepare))
+}
+
+fn record<const N: usize>(fields: [(&str, Val); N]) -> Val {
+    Val::Record(fields.map(|(name, value)| (name.to_owned(), value)).to_vec())
 }
 
 /// Both sides must find the receiver online.
