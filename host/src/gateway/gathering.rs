@@ -138,13 +138,17 @@ mod tests {
         }
 
         async fn double(self: Arc<Self>, number: u32) -> Result<u32, Full> {
+            self.double_heavy(number, 1).await
+        }
+
+        async fn double_heavy(self: Arc<Self>, number: u32, weight: usize) -> Result<u32, Full> {
             let this = &self;
             let together = |numbers: Vec<u32>| async move {
                 this.begun.lock().expect("whole").push(numbers.clone());
                 this.permits.acquire().await.expect("open").forget();
                 numbers.iter().map(|number| number * 2).collect()
             };
-            self.gathering.ask(number, 1, together).await
+            self.gathering.ask(number, weight, together).await
         }
 
         fn begun(&self) -> Vec<Vec<u32>> {
@@ -165,6 +169,15 @@ mod tests {
         let answers = join_all((0..7).map(|number| doubling.clone().double(number))).await;
         assert_eq!(answers, (0..7).map(|number| Ok(number * 2)).collect::<Vec<_>>());
         assert_eq!(doubling.begun(), [vec![0, 1, 2], vec![3, 4, 5], vec![6]]);
+    }
+
+    #[tokio::test]
+    async fn what_is_done_together_weighs_no_more_than_may_unless_it_is_one_alone() {
+        let doubling = Doubling::new(100);
+        let heavy = [(0, 2), (1, 2), (2, 1), (3, 9), (4, 1)];
+        let asking = heavy.map(|(number, weight)| doubling.clone().double_heavy(number, weight));
+        assert_eq!(join_all(asking).await, [Ok(0), Ok(2), Ok(4), Ok(6), Ok(8)]);
+        assert_eq!(doubling.begun(), [vec![0], vec![1, 2], vec![3], vec![4]]);
     }
 
     #[tokio::test]
