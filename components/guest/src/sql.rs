@@ -102,12 +102,12 @@ impl Batch {
 
     /// Adds a statement that must reach so many rows.
     #[must_use]
-    pub fn at_least(mut self, at_least: u32, sql: impl Into<String>, params: impl Into<Params>) -> Self {
+    pub fn at_least(mut self, at_least: usize, sql: impl Into<String>, params: impl Into<Params>) -> Self {
         let Params { values, taken } = params.into();
         self.0.push(Step {
             sql: sql.into(),
             params: values,
-            at_least,
+            at_least: u32::try_from(at_least).unwrap_or(u32::MAX),
             taken,
         });
         self

@@ -101,7 +101,7 @@ const LOOK: &str = "SELECT m.id, m.sender_id, m.conversation_id, m.recipient_id,
 /// Adds the statement that reads the same in the usual case: it reaches all of the chunk when none is exactly-once, and
 /// the inbox reaches the cursor where there is one.
 fn look(batch: Batch, user: u64, chunk: &[u64], up_to: Option<u64>) -> Batch {
-    let all = u32::try_from(chunk.len()).unwrap_or(u32::MAX);
+    let all = chunk.len();
     let mut params = values(chunk);
     params.extend(params![Qos::ExactlyOnce.code()]);
     let Some(place) = up_to else {

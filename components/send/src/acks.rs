@@ -149,7 +149,7 @@ impl<'a> Plan<'a> {
             let mut usual = values(&self.messages);
             usual.extend(params![Qos::ExactlyOnce.code()]);
             batch = batch.at_least(
-                at_least(self.messages.len()),
+                self.messages.len(),
                 format!("{} AND m.qos <> ? ORDER BY m.id", ack::named(&self.messages)),
                 usual,
             );
@@ -168,7 +168,7 @@ impl<'a> Plan<'a> {
         let mut params: Vec<Value> = self.reached.keys().copied().map(Value::from).collect();
         params.extend(self.reached.iter().flat_map(|(user, place)| params![*user, *place]));
         batch.at_least(
-            at_least(count),
+            count,
             format!(
                 "SELECT h.user_id FROM inbox_heads h WHERE h.user_id IN ({}) AND h.last_seq >= CASE h.user_id {} END",
                 sql::places(count),
@@ -189,7 +189,7 @@ impl<'a> Plan<'a> {
         params.extend(params![now]);
         params.extend(named);
         batch.at_least(
-            at_least(count),
+            count,
             format!(
                 "UPDATE device_cursors SET seq = CASE {} ELSE seq END, updated_at = ? WHERE {}",
                 vec!["WHEN user_id = ? AND device = ? AND seq < ? THEN ?"; count].join(" "),
@@ -229,8 +229,4 @@ impl<'a> Plan<'a> {
         };
         Ok(acks.iter().map(count).collect())
     }
-}
-
-fn at_least(count: usize) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
 }

@@ -11,22 +11,14 @@ type Answer = Result<Receipt, Error>;
 
 /// What a caller wants to send.
 pub(crate) fn of(caller: Caller, wanted: Wanted) -> Sending {
-    let Wanted {
-        to,
-        client_id,
-        content,
-        content_type,
-        priority,
-        qos,
-    } = wanted;
     Sending {
         caller,
-        to,
-        client_id,
-        content,
-        content_type,
-        priority,
-        qos,
+        to: wanted.to,
+        client_id: wanted.client_id,
+        content: wanted.content,
+        content_type: wanted.content_type,
+        priority: wanted.priority,
+        qos: wanted.qos,
     }
 }
 
@@ -85,16 +77,13 @@ fn permitted(messages: &[Sending]) -> Vec<Result<(), Error>> {
 
 fn check(message: Sending, permitted: Result<(), Error>) -> Result<Draft, Error> {
     permitted?;
-    let Sending {
-        caller,
-        to,
-        client_id,
-        content,
-        content_type,
-        priority,
-        qos,
-    } = message;
-    let draft = Draft::new(Target::User(to), client_id, content, content_type, priority, qos)?;
-    direct::check(&caller, to)?;
-    Ok(draft)
+    direct::check(&message.caller, message.to)?;
+    Draft::new(
+        Target::User(message.to),
+        message.client_id,
+        message.content,
+        message.content_type,
+        message.priority,
+        message.qos,
+    )
 }

@@ -155,7 +155,7 @@ impl<'a> Plan<'a> {
         let ends = self.conversations.keys().flat_map(|(low, high)| params![*low, *high]);
         Batch::new()
             .at_least(
-                at_least(self.inboxes.len()),
+                self.inboxes.len(),
                 format!(
                     "SELECT h.user_id FROM inbox_heads h LEFT JOIN blocks b ON b.owner_id = h.user_id AND b.peer_id IN ({}) \
                      WHERE h.user_id IN ({}) AND b.peer_id IS NULL",
@@ -165,7 +165,7 @@ impl<'a> Plan<'a> {
                 receivers,
             )
             .at_least(
-                at_least(self.conversations.len()),
+                self.conversations.len(),
                 format!("SELECT id FROM conversations WHERE {}", self.named()),
                 ends.collect::<Vec<_>>(),
             )
@@ -188,7 +188,7 @@ impl<'a> Plan<'a> {
         raised.extend(ends);
         let when = vec!["WHEN user_low = ? AND user_high = ? THEN ?"; count].join(" ");
         batch.at_least(
-            at_least(count),
+            count,
             format!(
                 "UPDATE conversations SET last_seq = last_seq + CASE {when} END, last_at = CASE {when} END WHERE {}",
                 self.named()
@@ -206,7 +206,7 @@ impl<'a> Plan<'a> {
             .collect();
         values.extend(self.inboxes.keys().copied().map(Value::from));
         batch.at_least(
-            at_least(count),
+            count,
             format!(
                 "UPDATE inbox_heads SET last_seq = last_seq + CASE user_id {} END WHERE user_id IN ({})",
                 vec!["WHEN ? THEN ?"; count].join(" "),
@@ -269,8 +269,4 @@ fn read_places(batch: Batch, ways: &[Way<'_>]) -> Batch {
 fn read_at(index: usize) -> Found {
     let column = u32::try_from(index % READ_TOGETHER).unwrap_or(0) * COLUMNS;
     (BEFORE + index / READ_TOGETHER, column)
-}
-
-fn at_least(count: usize) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
 }
