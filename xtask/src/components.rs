@@ -20,10 +20,17 @@ struct Package {
 
 /// Builds the components of the application into `target/components`.
 pub(crate) fn build(workspace: &Workspace) -> Result<(), Failure> {
-    let packages = packages(&workspace.path("components"))?;
+    let packages = all(workspace)?;
     let wit = [wit(&workspace.path("wit/host"))?, wit(&workspace.path("wit/im"))?];
     compile(workspace, &packages)?;
     place(workspace, &packages, "components", |_| Ok(wit.to_vec()))
+}
+
+/// The functions, and the adapters for Spin.
+fn all(workspace: &Workspace) -> Result<Vec<Package>, Failure> {
+    let mut packages = packages(&workspace.path("components"))?;
+    packages.extend(self::packages(&workspace.path("components/spin"))?);
+    Ok(packages)
 }
 
 /// Builds the guests that the tests run into `target/fixtures`. There may be none.
@@ -130,7 +137,7 @@ fn place(
 
 #[cfg(test)]
 mod tests {
-    use super::{package_name, packages, wit};
+    use super::{all, package_name, wit};
     use crate::workspace::{Failure, Workspace};
 
     #[test]
@@ -142,10 +149,10 @@ mod tests {
 
     #[test]
     fn the_crates_that_components_share_are_no_components() -> Result<(), Failure> {
-        let packages = packages(&Workspace::here()?.path("components"))?;
+        let packages = all(&Workspace::here()?)?;
         let names: Vec<&str> = packages.iter().map(|package| package.name.as_str()).collect();
         assert!(names.contains(&"login") && names.contains(&"group-pull"));
-        assert!(!names.contains(&"guest") && !names.contains(&"message"));
+        assert!(names.contains(&"spin-scope") && !names.contains(&"guest") && !names.contains(&"message"));
         Ok(())
     }
 

@@ -53,7 +53,7 @@ fn cargo(root: &Path, name: &str) -> String {
         "[package]\nname = \"{package}\"\nversion = \"0.1.0\"\nedition = \"2024\"\npublish = false\n\n\
          [lib]\ncrate-type = [\"cdylib\"]\n\n\
          [dependencies]\n\
-         edge = {{ path = \"{root}/components/edge\" }}\n\
+         edge = {{ path = \"{root}/components/spin/edge\" }}\n\
          wire = {{ package = \"mpim-wire\", path = \"{root}/host/wire\" }}\n\
          spin-sdk = {{ version = \"7\", default-features = false, features = [\"http\"] }}\n\
          wit-bindgen = {{ version = \"0.61\", default-features = false, \

@@ -10,10 +10,10 @@ use wit_parser::Resolve;
 const INTERFACES: [(&str, &str); 3] = [("host", "types"), ("im", "types"), ("im", "notify")];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let wit = Path::new("../../wit");
+    let wit = Path::new("../../../wit");
     let mut resolve = Resolve::default();
     for folder in ["host", "im"] {
-        println!("cargo::rerun-if-changed=../../wit/{folder}");
+        println!("cargo::rerun-if-changed=../../../wit/{folder}");
         resolve.push_dir(wit.join(folder))?;
     }
     let mut ids = Vec::new();

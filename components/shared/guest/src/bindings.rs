@@ -3,7 +3,7 @@
 #![expect(missing_docs, reason = "generated from WIT, where the documentation is")]
 
 wit_bindgen::generate!({
-    path: ["../../wit/host", "../../wit/im"],
+    path: ["../../../wit/host", "../../../wit/im"],
     world: "mpim:im/guest-imports",
     generate_all,
     additional_derives: [PartialEq],

@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "generated")]
 
 wit_bindgen::generate!({
-    path: ["../../wit/host", "../../wit/im", "../../wit/spin"],
+    path: ["../../../wit/host", "../../../wit/im", "../../../wit/spin"],
     world: "mpim:spin/scope",
     generate_all,
 });
