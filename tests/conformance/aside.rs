@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use backends::aside::{Aside, Filled, Found, Settings};
+use backends::aside::{Aside, Settings};
 use backends::redis::{CacheSettings, Settings as ServerSettings, Topology};
-use backends::{Cache, Exchange, memory};
+use backends::{Cache, memory};
+use contract::cache::Exchange;
+use contract::cache::{Filled, Found};
 use tokio::task::JoinSet;
 
 use crate::dice::Dice;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backends::redis::{CacheSettings, Settings};
-use backends::{Cache, Fault, memory};
+use backends::{Cache, memory};
+use contract::Fault;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use backends::redis::{MetadataSettings, Settings};
-use backends::{Fault, Lease, Metadata, memory};
+use backends::{Metadata, memory};
+use contract::Fault;
+use contract::metadata::Lease;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 

@@ -10,7 +10,8 @@ mod order;
 use std::sync::{Arc, Mutex};
 
 use backends::redis::{QueueSettings, Way};
-use backends::{Entry, Priority, Queue, memory, redis};
+use backends::{Queue, memory, redis};
+use contract::queue::{Entry, Priority};
 
 use self::{bounds::*, ends::*, order::*};
 use crate::shared::{self, soon};

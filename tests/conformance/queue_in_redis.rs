@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use backends::Queue;
 use backends::redis::{self, QueueSettings, Settings, Topology, Way};
-use backends::{Fault, Priority, Queue};
+use contract::Fault;
+use contract::queue::Priority;
 use tokio::time::Instant;
 
 use crate::queue::{Bounds, begin, ids, in_redis, publish, receive, receive_all, texts};
@@ -36,7 +38,7 @@ pub fn streams(server: &Settings, bounds: &Bounds) -> QueueSettings {
 }
 
 /// Receives as a node does that outlives failures: again and again, until there is something.
-async fn receive_at_last(queue: &Queue, topic: &str, group: &str) -> Vec<backends::Entry> {
+async fn receive_at_last(queue: &Queue, topic: &str, group: &str) -> Vec<contract::queue::Entry> {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
         match queue.receive(topic, group, 100, 5_000).await {
@@ -62,7 +64,7 @@ pub async fn publish_at_last(queue: &Queue, topic: &str, text: &str) -> u64 {
 }
 
 /// Receives, beside what the test does.
-pub fn waiting(queue: &Arc<Queue>) -> tokio::task::JoinHandle<Vec<backends::Entry>> {
+pub fn waiting(queue: &Arc<Queue>) -> tokio::task::JoinHandle<Vec<contract::queue::Entry>> {
     let queue = Arc::clone(queue);
     tokio::spawn(async move { receive_at_last(&queue, "t", "g").await })
 }

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use backends::Queue;
 use backends::redis::{self, Way};
-use backends::{Fault, Priority, Queue};
+use contract::Fault;
+use contract::queue::Priority;
 use tokio::time::Instant;
 
 use crate::queue::{Bounds, begin, ids, in_redis, publish, receive_all, texts};

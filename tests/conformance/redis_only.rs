@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use backends::redis::{Cache, CacheSettings, Link, Metadata, MetadataSettings, Settings, Topology};
-use backends::{Fault, Lease};
+use contract::Fault;
+use contract::metadata::Lease;
 use tokio::time::Instant;
 
 use crate::shared::{run, soon};

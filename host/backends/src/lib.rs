@@ -14,9 +14,11 @@ pub mod sqlite;
 
 use std::time::Instant;
 
-pub use dialect::sql;
-pub use keyspace::{Entry, Exchange, Fault, Lease, Priority};
-use sql::{Error, Outcome, Row, Step, Value};
+use contract::Fault;
+use contract::cache::Exchange;
+use contract::metadata::Lease;
+use contract::queue::{Entry, Priority};
+use contract::sql::{Error, Outcome, Row, Step, Value};
 
 /// A relational store.
 #[derive(Debug)]

@@ -4,7 +4,7 @@
 //! MariaDB (<https://mariadb.com/kb/en/mariadb-error-code-reference/>) and TiDB
 //! (<https://docs.pingcap.com/tidb/stable/error-codes>). No message names a value of a row or of a parameter.
 
-use crate::sql::Error;
+use contract::sql::Error;
 
 /// An error as a server says it.
 #[derive(Debug, Clone, Copy)]

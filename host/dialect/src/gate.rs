@@ -8,7 +8,7 @@
 //! This is a fence, not a wall. The privileges of the database's user are the wall: they should be those to read
 //! and change the rows of its one database, and nothing else once the schema is there.
 
-use crate::sql::Error;
+use contract::sql::Error;
 
 /// The table in which the applied migrations are written down; guests may not write it.
 pub const HISTORY: &str = "refinery_schema_history";

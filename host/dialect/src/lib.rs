@@ -6,7 +6,6 @@
 pub mod failure;
 pub mod gate;
 pub mod session;
-pub mod sql;
 
 /// The limits that a host has unless it is told otherwise.
 pub mod limits {

@@ -6,7 +6,9 @@
 use redis::Cmd;
 
 use crate::gather::gather;
-use crate::{Exchange, Fault, Link, Script, life_of};
+use crate::{Link, Script};
+use contract::cache::Exchange;
+use contract::{Fault, life_of};
 
 /// Keys that one command asks for.
 const KEYS_PER_COMMAND: usize = 1_000;

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::Poll;
 
-use crate::Fault;
+use contract::Fault;
 
 /// The answers in the order of the questions, which are asked without waiting for each other. The first failure ends
 /// all.

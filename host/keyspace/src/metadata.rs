@@ -11,7 +11,9 @@
 use std::collections::HashMap;
 
 use crate::gather::gather;
-use crate::{Fault, Lease, Link, Script, life_of};
+use crate::{Link, Script};
+use contract::metadata::Lease;
+use contract::{Fault, life_of};
 
 /// Leases that one script writes, and sets that one script reads: it has the server for itself meanwhile.
 const PER_SCRIPT: usize = 500;

@@ -7,7 +7,9 @@
 use std::time::Duration;
 
 use crate::topic::{self, lane, priority};
-use crate::{Entry, Fault, Link, Priority, Script};
+use crate::{Link, Script};
+use contract::Fault;
+use contract::queue::{Entry, Priority};
 
 /// How many entries may overtake a waiting lane before it has its turn, as in memory.
 const PATIENCE: u32 = 8;

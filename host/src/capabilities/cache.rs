@@ -10,7 +10,8 @@ use super::Guest;
 use super::stores::guest;
 use super::wit::cache as wit;
 use super::wit::types::Error;
-use backends::aside::{Filled, Found, Tally};
+use backends::aside::Tally;
+use contract::cache::{Filled, Found};
 
 /// How the lookups of one function were answered.
 pub(super) struct Counters {

@@ -24,7 +24,8 @@ use wasmtime::component::{HasSelf, Linker};
 use crate::breakers::Breaker;
 use crate::config::{FunctionSettings, Settings};
 use backends::aside::Aside;
-use backends::{Cache, Fault, Metadata, Queue, Sql};
+use backends::{Cache, Metadata, Queue, Sql};
+use contract::Fault;
 
 pub use password::Passwords;
 pub use peers::Peers;

@@ -12,7 +12,7 @@ use super::wit::password as wit;
 use super::wit::types::Error;
 use super::{Guest, Node};
 use crate::config::PasswordSettings;
-use backends::Fault;
+use contract::Fault;
 
 /// Computes and checks hashes.
 #[derive(Debug)]

@@ -3,7 +3,8 @@
 use wire::push::{Encoded, Push};
 
 use super::{Node, guarded};
-use backends::{Fault, Priority};
+use contract::Fault;
+use contract::queue::Priority;
 
 /// Puts a push into the queue of each node that it is for, all at once. A node whose queue does not take it is
 /// noted as behind: it will be told that its clients may have missed something.

@@ -8,7 +8,7 @@ use wasmtime::component::{Accessor, HasSelf};
 use super::wit::sql as wit;
 use super::{Guest, Node, Verdict};
 use crate::breakers::Breaker;
-use backends::sql::{Error, Outcome, Step, Taken, Value};
+use contract::sql::{Error, Outcome, Step, Taken, Value};
 
 impl wit::Host for Guest {}
 

@@ -6,7 +6,8 @@ use wasmtime::component::{Accessor, HasSelf};
 use super::wit::types::{Error, Priority as WitPriority};
 use super::wit::{metadata, queue};
 use super::{Guest, guarded};
-use backends::{Lease, Priority};
+use contract::metadata::Lease;
+use contract::queue::Priority;
 use wire::push::shared_topic;
 
 /// The sandbox's view, taken out of its store so that nothing is borrowed while waiting.

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use super::*;
 use crate::config::Settings;
-use backends::{Priority, memory, sqlite};
+use backends::{memory, sqlite};
+use contract::queue::Priority;
 use wire::push::Push;
 
 /// A node with the store in a folder, which is made where it is not there.

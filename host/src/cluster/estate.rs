@@ -3,7 +3,8 @@
 //! Its entries are published anew to every node that lives, since nobody knows where its clients have gone; a client
 //! that has one already drops it by its place.
 
-use backends::{Entry, Fault};
+use contract::Fault;
+use contract::queue::Entry;
 use metrics::counter;
 
 use crate::capabilities::{self, Node};

@@ -15,7 +15,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use backends::{Fault, Lease};
+use contract::Fault;
+use contract::metadata::Lease;
 use tokio::time::{Instant, sleep};
 
 use wire::push::{ALIVE, BEHIND, BEHIND_MS};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use backends::Sql;
-use backends::sql::{Error, Row, Value};
+use contract::sql::{Error, Row, Value};
 use tokio::time::sleep;
 
 use crate::capabilities::{Loan, Node, WORKERS, now_ms};

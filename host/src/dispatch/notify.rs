@@ -7,7 +7,7 @@ use wasmtime::component::types::ComponentFunc;
 use crate::capabilities::{self, Node};
 use crate::json;
 use crate::values::{field, list, number, option, text};
-use backends::Fault;
+use contract::Fault;
 use wire::push::{Audience, Push, Recipient};
 
 /// Puts a notification into the queues of the nodes that it is for.

@@ -35,7 +35,8 @@ use crate::capabilities::Node;
 use crate::config::{GatewaySettings, ms};
 use crate::deployments::LoadError;
 use crate::identity::Connection;
-use backends::{Entry, Queue};
+use backends::Queue;
+use contract::queue::Entry;
 use wire::push::Push;
 
 pub use self::functions::{Functions, Unfit};

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use backends::sql::Value;
+use contract::sql::Value;
 use wasmtime::component::Val;
 
 use crate::stand::Stand;

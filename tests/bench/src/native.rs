@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use backends::Fault;
 use contacts::Relations as _;
+use contract::Fault;
 use guest::bindings::mpim::host::cache::{Filled, Found};
 use guest::metadata::Lease;
 use guest::native::{Answer, Host, Step, give};
@@ -211,7 +211,7 @@ impl Host for Native {
     }
 
     fn put_leases(&self, leases: Vec<Lease>) -> Answer<Result<Vec<bool>, HostError>> {
-        let leases = leases.into_iter().map(|lease| backends::Lease {
+        let leases = leases.into_iter().map(|lease| contract::metadata::Lease {
             set: self.scoped(&lease.set),
             member: lease.member,
             ttl_ms: lease.ttl_ms,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, bail};
 use backends::aside::Aside;
-use backends::sql::{Step, Value};
+use contract::sql::{Step, Value};
 use mpim::breakers::Breaker;
 use mpim::capabilities::{Ids, Loan, Node, Passwords, Peers, now_ms};
 use mpim::config::Settings;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use backends::{Fault, Priority};
+use contract::Fault;
+use contract::queue::Priority;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 

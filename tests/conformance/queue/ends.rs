@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backends::{Entry, Priority, Queue};
+use backends::Queue;
+use contract::queue::{Entry, Priority};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 

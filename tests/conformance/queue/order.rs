@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backends::Priority;
+use contract::queue::Priority;
 use tokio::time::Instant;
 
 use super::{Bounds, Twin, WAIT_MS, begin, ids, kept, nothing, publish, receive, receive_all, texts};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use backends::Sql;
-use backends::sql::{Error, Outcome, Step, Taken, Value};
+use contract::sql::{Error, Outcome, Step, Taken, Value};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};

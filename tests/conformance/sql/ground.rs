@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use backends::sql::{Error, Outcome, Row, Step, Value};
 use backends::{Sql, mysql, sqlite};
+use contract::sql::{Error, Outcome, Row, Step, Value};
 use mysql_async::prelude::Queryable;
 
 use servers::mariadb::Mariadb;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use backends::Sql;
 use backends::mysql::{Mysql, OpenError, Settings, check, migrate};
-use backends::sql::{Error, Value};
+use contract::sql::{Error, Value};
 use mysql_async::prelude::Queryable;
 use tokio::task::JoinSet;
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use backends::Sql;
 use backends::mysql::{Mysql, OpenError, Settings};
-use backends::sql::{Error, Value};
+use contract::sql::{Error, Value};
 use tokio::task::block_in_place;
 
 use super::ground::{batch, database, run, settings, shared, soon, step};

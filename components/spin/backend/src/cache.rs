@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
-use keyspace::Exchange;
+use contract::cache::Exchange;
 use keyspace::claim::{self, Known};
 
 use crate::Backend;

@@ -1,6 +1,6 @@
 //! The errors of capabilities, from those of the rules that are shared.
 
-use keyspace::Fault;
+use contract::Fault;
 
 use crate::bindings::exports::mpim::host::sql as wit;
 use crate::bindings::exports::mpim::host::types::Error;
@@ -16,9 +16,9 @@ impl From<Fault> for Error {
     }
 }
 
-impl From<dialect::sql::Error> for wit::Error {
-    fn from(error: dialect::sql::Error) -> Self {
-        use dialect::sql::Error;
+impl From<contract::sql::Error> for wit::Error {
+    fn from(error: contract::sql::Error) -> Self {
+        use contract::sql::Error;
         match error {
             Error::UniqueViolation(key) => Self::UniqueViolation(key),
             Error::Unmet(step) => Self::Unmet(step),

@@ -8,8 +8,8 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use contract::sql::{Error, Value};
 use dialect::failure::Failure;
-use dialect::sql::{Error, Value};
 use snowflake::{Ids, Loan, WORKERS, now_ms};
 
 use crate::Backend;

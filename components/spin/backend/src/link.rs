@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use keyspace::{Fault, Script};
+use contract::Fault;
+use keyspace::Script;
 use redis::{Arg, Cmd, FromRedisValue, Value};
 use spin_sdk::redis::{Connection, Error, RedisParameter, RedisResult};
 use spin_sdk::variables;

@@ -23,7 +23,7 @@ pub(crate) fn metadata() -> Rc<Metadata<&'static Link>> {
 
 impl Guest for Backend {
     async fn put(leases: Vec<Lease>) -> Result<Vec<bool>, Error> {
-        let leases = leases.into_iter().map(|lease| keyspace::Lease {
+        let leases = leases.into_iter().map(|lease| contract::metadata::Lease {
             set: lease.set,
             member: lease.member,
             ttl_ms: lease.ttl_ms,

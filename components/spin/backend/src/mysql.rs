@@ -11,10 +11,10 @@ mod value;
 use std::cell::{Cell, RefCell};
 use std::mem;
 
+use contract::sql::{Error, Row, Value};
 use dialect::failure::{Failure, Said, of_commit, unavailable};
 use dialect::limits::{JOB_MS, LOCK_WAIT_S, ROWS_MAX};
 use dialect::session;
-use dialect::sql::{Error, Row, Value};
 use spin_sdk::mysql::{Connection, Error as SpinError, MysqlError};
 use spin_sdk::variables;
 

@@ -1,7 +1,8 @@
 //! What goes to the gateways of our own nodes: Spin has no sockets of its own, so notifications and subscriptions are put
 //! into the queues of the nodes that have them. Where there is none, clients pull.
 
-use keyspace::{Full, Lease};
+use contract::metadata::Lease;
+use keyspace::Full;
 use wire::json::Json;
 use wire::push::{ALIVE, Audience, BEHIND, BEHIND_MS, Encoded, Push, Recipient};
 

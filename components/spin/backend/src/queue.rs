@@ -72,8 +72,8 @@ fn fits(bytes: usize) -> Result<(), Error> {
     Ok(())
 }
 
-impl From<keyspace::Entry> for Entry {
-    fn from(entry: keyspace::Entry) -> Self {
+impl From<contract::queue::Entry> for Entry {
+    fn from(entry: contract::queue::Entry) -> Self {
         Self {
             id: entry.id,
             priority: entry.priority.into(),
@@ -82,7 +82,7 @@ impl From<keyspace::Entry> for Entry {
     }
 }
 
-impl From<Priority> for keyspace::Priority {
+impl From<Priority> for contract::queue::Priority {
     fn from(priority: Priority) -> Self {
         match priority {
             Priority::Low => Self::Low,
@@ -93,13 +93,13 @@ impl From<Priority> for keyspace::Priority {
     }
 }
 
-impl From<keyspace::Priority> for Priority {
-    fn from(priority: keyspace::Priority) -> Self {
+impl From<contract::queue::Priority> for Priority {
+    fn from(priority: contract::queue::Priority) -> Self {
         match priority {
-            keyspace::Priority::Low => Self::Low,
-            keyspace::Priority::Normal => Self::Normal,
-            keyspace::Priority::High => Self::High,
-            keyspace::Priority::Urgent => Self::Urgent,
+            contract::queue::Priority::Low => Self::Low,
+            contract::queue::Priority::Normal => Self::Normal,
+            contract::queue::Priority::High => Self::High,
+            contract::queue::Priority::Urgent => Self::Urgent,
         }
     }
 }

@@ -4,10 +4,10 @@
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
+use contract::sql::{Error, Outcome, Row, Step, Taken, Value, Widths};
 use dialect::failure::{Failure, GONE};
 use dialect::gate::{self, Kind};
 use dialect::limits::{RETRIES, STATEMENT_BYTES_MAX, STEPS_MAX};
-use dialect::sql::{Error, Outcome, Row, Step, Taken, Value, Widths};
 
 use crate::Backend;
 use crate::bindings::exports::mpim::host::sql as wit;

@@ -38,35 +38,12 @@ use std::time::Duration;
 use keyspace::claim::{self, Known};
 use tokio::time::{Instant, timeout_at};
 
-use crate::{Cache, Exchange, Fault};
+use crate::Cache;
+use contract::Fault;
+use contract::cache::Exchange;
 use flights::{Flights, Held};
 
 pub use self::settings::Settings;
-
-/// The ticket of a load whose result is not kept.
-pub const NOT_KEPT: u64 = 0;
-
-/// What a lookup found for one key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found {
-    /// The cached value.
-    Value(Vec<u8>),
-    /// It is known that the store has nothing.
-    Absent,
-    /// The caller is to load it, and to fill it in with this ticket.
-    Load(u64),
-}
-
-/// What was loaded for a ticket.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Filled {
-    /// The ticket of the lookup.
-    pub ticket: u64,
-    /// What the store has; none when it has nothing.
-    pub value: Option<Vec<u8>>,
-    /// How long it may be kept, in milliseconds; 0 keeps nothing, and lets the next one load.
-    pub ttl_ms: u64,
-}
 
 /// How the keys of one lookup were answered.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

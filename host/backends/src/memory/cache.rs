@@ -11,7 +11,8 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::end_of;
-use crate::{Exchange, Fault};
+use contract::Fault;
+use contract::cache::Exchange;
 
 /// What an entry takes beside its key and value, about.
 const ENTRY_BYTES: usize = 128;

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::Priority;
+use contract::queue::Priority;
 
 /// How many entries may overtake a waiting lane before it has its turn.
 pub(super) const PATIENCE: u32 = 8;

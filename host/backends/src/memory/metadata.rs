@@ -12,7 +12,8 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::{end_of, lock};
-use crate::{Fault, Lease};
+use contract::Fault;
+use contract::metadata::Lease;
 
 /// Places looked at for every lease or lock that is written.
 const SWEPT_PER_WRITE: usize = 4;

@@ -16,11 +16,8 @@ mod tests;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use contract::{Fault, life_of};
 use tokio::time::Instant;
-
-use keyspace::life_of;
-
-use super::Fault;
 
 pub use self::cache::{Cache, Settings as CacheSettings};
 pub use self::metadata::{Metadata, Settings as MetadataSettings};

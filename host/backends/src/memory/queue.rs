@@ -14,7 +14,8 @@ use tokio::time::Instant;
 
 use super::lock;
 use super::topic::Topic;
-use crate::{Entry, Fault, Priority};
+use contract::Fault;
+use contract::queue::{Entry, Priority};
 
 /// How often, at most, a bound that is met may cost a look at every topic.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);

@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use tokio::time::advance;
 
 use super::*;
-use crate::{Entry, Lease, Priority};
+use contract::metadata::Lease;
+use contract::queue::{Entry, Priority};
 
 fn ms(count: u64) -> Duration {
     Duration::from_millis(count)

@@ -11,7 +11,8 @@ use tokio::time::Instant;
 
 use super::lane::Lanes;
 use super::queue::Settings;
-use crate::{Entry, Fault, Priority};
+use contract::Fault;
+use contract::queue::{Entry, Priority};
 
 /// The entries and groups of a topic.
 #[derive(Debug, Default)]

@@ -5,7 +5,7 @@ use dialect::failure::{Failure, Said, judge, of_commit, unavailable};
 use mysql_async::ServerError;
 
 use crate::pool::Refusal;
-use crate::sql::Error;
+use contract::sql::Error;
 
 /// Why a store could not be reached or brought to its schema.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

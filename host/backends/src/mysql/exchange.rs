@@ -12,7 +12,7 @@ use super::query::Query;
 use super::script::Script;
 use super::settings::Settings;
 use super::value;
-use crate::sql::{Error, Outcome, Row, Value};
+use contract::sql::{Error, Outcome, Row, Value};
 use dialect::failure::Failure;
 use dialect::gate::Kind;
 

@@ -37,7 +37,7 @@ use self::query::Query;
 use self::replicas::Replicas;
 use self::script::Script;
 use super::pool::{Lease, Pool};
-use super::sql::{Error, Outcome, Row, Step, Value};
+use contract::sql::{Error, Outcome, Row, Step, Value};
 use dialect::failure::{Failure, GONE};
 
 pub use self::error::OpenError;

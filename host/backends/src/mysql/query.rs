@@ -9,7 +9,7 @@ use mysql_async::Params;
 use super::script::Filled;
 use super::settings::Settings;
 use super::value;
-use crate::sql::{Error, Value};
+use contract::sql::{Error, Value};
 use dialect::gate::Kind;
 
 /// A statement without effect, ready to be sent.

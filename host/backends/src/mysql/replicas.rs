@@ -21,7 +21,7 @@ use super::query::Query;
 use super::script::Script;
 use super::settings::Settings;
 use crate::pool::{Lease, Pool};
-use crate::sql::{Error, Row, Step, Value};
+use contract::sql::{Error, Row, Step, Value};
 use dialect::failure::Failure;
 
 /// How often each replica is looked at while an answer may grow as old as is allowed.

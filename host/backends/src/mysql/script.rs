@@ -6,7 +6,7 @@
 
 use super::settings::Settings;
 use super::value;
-use crate::sql::{Error, Step, Taken, Value, Widths};
+use contract::sql::{Error, Step, Taken, Value, Widths};
 use dialect::gate::{self, Kind, Statement};
 
 /// A text is sent when it has so many bytes.

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use mysql_async::Column;
 use mysql_async::consts::{ColumnFlags, ColumnType};
 
-use crate::sql::{Error, Value};
+use contract::sql::{Error, Value};
 
 /// The character set of what is bytes rather than text.
 const BINARY: u16 = 63;

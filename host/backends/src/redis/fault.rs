@@ -4,7 +4,7 @@
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
-use crate::Fault;
+use contract::Fault;
 
 /// Whether this failure makes the connection itself doubtful.
 pub(super) fn is_of_connection(error: &RedisError) -> bool {

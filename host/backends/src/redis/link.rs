@@ -21,8 +21,8 @@ use super::fault;
 use super::line::{Dial, Line};
 use super::settings::{Settings, Topology};
 use super::wire::Wire;
-use crate::Fault;
 use crate::pool::{self, Pool, Refusal};
+use contract::Fault;
 
 /// What a call that has a connection for itself waits for an answer: its own bound is tighter.
 const BLOCKING_PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);

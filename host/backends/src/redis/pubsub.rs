@@ -16,7 +16,9 @@ use tokio::time::Instant;
 use super::link::Link;
 use super::queue::QueueSettings;
 use super::subscription::{Listen, Subscription};
-use crate::{Entry, Fault, Priority, memory};
+use crate::memory;
+use contract::Fault;
+use contract::queue::{Entry, Priority};
 
 /// Queues that are called out.
 #[derive(Debug)]

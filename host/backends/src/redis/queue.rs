@@ -15,7 +15,9 @@ use super::link::Link;
 use super::pubsub::PubSub;
 use super::settings::Settings;
 use super::streams::Streams;
-use crate::{Entry, Fault, Priority, memory};
+use crate::memory;
+use contract::Fault;
+use contract::queue::{Entry, Priority};
 
 /// The way of entries through Redis.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]

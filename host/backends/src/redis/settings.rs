@@ -7,7 +7,8 @@ use redis::IntoConnectionInfo;
 use serde::{Deserialize, Deserializer};
 
 use super::{Cache, Link, Metadata};
-use crate::{Fault, pool};
+use crate::pool;
+use contract::Fault;
 
 /// The settings of one role: where its servers are, and how they are used.
 #[derive(Clone, PartialEq, Eq, Deserialize)]

@@ -16,7 +16,8 @@ use tokio::time::Instant;
 
 use super::link::Link;
 use super::queue::QueueSettings;
-use crate::{Entry, Fault, Priority};
+use contract::Fault;
+use contract::queue::{Entry, Priority};
 
 /// The longest that one blocking read lasts: a server that went silent is found out by its end.
 const READ_MAX: Duration = Duration::from_secs(5);

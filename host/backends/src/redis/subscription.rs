@@ -18,7 +18,8 @@ use tokio::time::Instant;
 
 use super::fault;
 use super::settings::{Settings, place};
-use crate::{Fault, memory};
+use crate::memory;
+use contract::Fault;
 use keyspace::topic::{lane_of, priority};
 
 /// The pause before the first attempt to connect again; it doubles from there.

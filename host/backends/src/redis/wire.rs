@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 
 use super::fault;
 use super::line::{Dial, Line};
-use crate::Fault;
+use contract::Fault;
 
 /// The pause before the first attempt to connect again; it doubles from there.
 const PAUSE_FIRST: Duration = Duration::from_millis(20);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::ffi::{self, ErrorCode};
 
-use crate::sql::Error;
+use contract::sql::Error;
 
 /// Why a store could not be opened or brought to its schema.
 #[derive(Debug, thiserror::Error)]

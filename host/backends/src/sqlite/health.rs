@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::sql::Error;
+use contract::sql::Error;
 
 /// The health of one thread of a store.
 #[derive(Debug)]

@@ -31,7 +31,7 @@ use self::backlog::{Backlog, Refused};
 use self::gate::Gate;
 use self::reader::{Lens, Query};
 use self::writer::{Job, Pen};
-use super::sql::{Error, Outcome, Row, Step, Value};
+use contract::sql::{Error, Outcome, Row, Step, Value};
 
 pub use self::error::OpenError;
 pub use self::migrations::migrate;

@@ -14,7 +14,7 @@ use super::backlog::Consumer;
 use super::health::Health;
 use super::settings::Settings;
 use super::statement::{self, Access, Budget};
-use crate::sql::{Error, Row, Value};
+use contract::sql::{Error, Row, Value};
 
 /// What became of a query.
 pub(super) type Answer = Result<Vec<Row>, Error>;

@@ -5,7 +5,7 @@ use rusqlite::{Connection, Statement};
 
 use super::error::from_statement;
 use super::settings::Settings;
-use crate::sql::{Error, Outcome, Row, Value};
+use contract::sql::{Error, Outcome, Row, Value};
 
 /// What one job may still return.
 #[derive(Debug)]

@@ -20,7 +20,7 @@ use super::gate::Gate;
 use super::health::Health;
 use super::settings::Settings;
 use super::statement::{self, Access, Budget};
-use crate::sql::{Error, Outcome, Step, Widths};
+use contract::sql::{Error, Outcome, Step, Widths};
 
 /// What became of a job.
 pub(super) type Answer = Result<Vec<Outcome>, Error>;

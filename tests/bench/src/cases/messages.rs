@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use backends::sql::Value;
+use contract::sql::Value;
 use route::Route as _;
 use send::{Delivery as _, Send as _};
 use wasmtime::component::Val;

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use backends::sql::Value;
+use contract::sql::Value;
 use login::Login as _;
 use mpim::identity::{Connection, Identity};
 use mpim::values::{ToRecord as _, field};

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use backends::sql::Value;
+use contract::sql::Value;
 use group_pull::GroupPull as _;
 use pull_offline::PullOffline as _;
 use send::Send as _;

@@ -1,7 +1,7 @@
 //! Values of the guest crate as those of the backends, and back. Both are the same types by other names.
 
-use backends::aside;
-use backends::sql as store;
+use contract::cache;
+use contract::sql as store;
 use guest::bindings::mpim::host::cache::{Filled, Found};
 use guest::native::Step;
 use guest::sql::{Error, Outcome, Taken, Value};
@@ -67,27 +67,27 @@ pub(super) fn sql_error(error: store::Error) -> Error {
     }
 }
 
-pub(super) fn found(found: aside::Found) -> Found {
+pub(super) fn found(found: cache::Found) -> Found {
     match found {
-        aside::Found::Value(value) => Found::Value(value),
-        aside::Found::Absent => Found::Absent,
-        aside::Found::Load(ticket) => Found::Load(ticket),
+        cache::Found::Value(value) => Found::Value(value),
+        cache::Found::Absent => Found::Absent,
+        cache::Found::Load(ticket) => Found::Load(ticket),
     }
 }
 
-pub(super) fn filled(filled: Filled) -> aside::Filled {
-    aside::Filled {
+pub(super) fn filled(filled: Filled) -> cache::Filled {
+    cache::Filled {
         ticket: filled.ticket,
         value: filled.value,
         ttl_ms: filled.ttl_ms,
     }
 }
 
-pub(super) fn lane(priority: guest::Priority) -> backends::Priority {
+pub(super) fn lane(priority: guest::Priority) -> contract::queue::Priority {
     match priority {
-        guest::Priority::Low => backends::Priority::Low,
-        guest::Priority::Normal => backends::Priority::Normal,
-        guest::Priority::High => backends::Priority::High,
-        guest::Priority::Urgent => backends::Priority::Urgent,
+        guest::Priority::Low => contract::queue::Priority::Low,
+        guest::Priority::Normal => contract::queue::Priority::Normal,
+        guest::Priority::High => contract::queue::Priority::High,
+        guest::Priority::Urgent => contract::queue::Priority::Urgent,
     }
 }

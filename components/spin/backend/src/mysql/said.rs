@@ -1,7 +1,7 @@
 //! What the server says when something fails, as far as Spin passes it on. It refuses to know what was asked.
 
+use contract::sql::Error;
 use dialect::failure::{Failure, Said, judge, unavailable};
-use dialect::sql::Error;
 use spin_sdk::mysql::{Error as SpinError, MysqlError};
 
 /// The server keeps as many statements prepared as it may.

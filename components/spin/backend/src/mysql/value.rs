@@ -1,7 +1,7 @@
 //! Values on their way to Spin and back.
 
+use contract::sql::{Error, Value};
 use dialect::failure::Failure;
-use dialect::sql::{Error, Value};
 use spin_sdk::mysql::{DbValue, ParameterValue};
 
 /// Values as Spin takes them.

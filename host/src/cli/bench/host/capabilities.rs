@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use backends::sql::Value;
+use contract::sql::Value;
 use mpim::breakers::Breaker;
 use mpim::config::BreakerSettings;
 use mpim::telemetry;

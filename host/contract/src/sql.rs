@@ -1,6 +1,16 @@
-//! What every relational store takes and gives: values, rows, steps, outcomes and errors.
+//! A relational store: what it takes and gives, and what it promises.
 //!
-//! Owns the vocabulary and which error is worth a retry. Knows no store.
+//! - Statements are the portable subset of SQLite and MySQL: `?` parameters, no upsert dialect, times as integer
+//!   milliseconds. Texts are compared and ordered by their bytes.
+//! - `query` is a statement without effect and sees everything that was written before it was called. Of what is written
+//!   while it runs it may see a later write and not a former.
+//! - `query_stale` may lack what was written of late, or a part of it; how old at most is a setting.
+//! - `execute` and `batch` are durable when they return. A batch is one transaction: all steps in order, each seeing what
+//!   the former did, or nothing of it.
+//! - A step that reaches fewer rows than its `at_least` undoes the batch with [`Error::Unmet`]. A step may take
+//!   parameters from the only row of an earlier step that has an `at_least` of 1.
+//! - Everything is bounded by settings: rows and bytes of a result, steps of a batch, the time of a statement.
+//! - Nothing was kept after any error but [`Error::Timeout`], after which a write may or may not have been kept.
 
 /// One value of a row or of a parameter.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,12 +62,12 @@ impl Widths {
     /// Reads them off a batch, or says what cannot be taken.
     pub fn of(steps: &[Step]) -> Result<Self, Error> {
         let mut widths = Vec::new();
-        for (index, step) in steps.iter().enumerate() {
+        for (at, step) in steps.iter().enumerate() {
             for taken in &step.taken {
-                let from = place(taken.step);
-                let given = steps.get(from).filter(|given| from < index && given.at_least > 0);
-                if given.is_none() || place(taken.param) >= step.params.len() || taken.column >= COLUMNS_MAX {
-                    return Err(wrong(index));
+                let from = index(taken.step);
+                let given = steps.get(from).filter(|given| from < at && given.at_least > 0);
+                if given.is_none() || index(taken.param) >= step.params.len() || taken.column >= COLUMNS_MAX {
+                    return Err(wrong(at));
                 }
                 widths.resize(steps.len(), 0);
                 if let Some(width) = widths.get_mut(from) {
@@ -75,9 +85,9 @@ impl Widths {
 
     /// What one parameter takes of what the steps before did; `step` is the one that takes it.
     pub fn value<'a>(&self, taken: Taken, outcomes: &'a [Outcome], step: usize) -> Result<&'a Value, Error> {
-        let from = place(taken.step);
+        let from = index(taken.step);
         match outcomes.get(from).map(|outcome| outcome.rows.as_slice()) {
-            Some([row]) if row.len() == place(self.width(from)) => row.get(place(taken.column)),
+            Some([row]) if row.len() == index(self.width(from)) => row.get(index(taken.column)),
             _ => None,
         }
         .ok_or_else(|| wrong(step))
@@ -93,7 +103,7 @@ fn wrong(step: usize) -> Error {
     ))
 }
 
-fn place(number: u32) -> usize {
+fn index(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
