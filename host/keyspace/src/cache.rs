@@ -6,7 +6,8 @@
 use redis::Cmd;
 
 use crate::gather::gather;
-use crate::{Link, Script};
+use crate::link::Link;
+use crate::script::Script;
 use contract::cache::Exchange;
 use contract::{Fault, life_of};
 

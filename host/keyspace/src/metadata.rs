@@ -11,7 +11,8 @@
 use std::collections::HashMap;
 
 use crate::gather::gather;
-use crate::{Link, Script};
+use crate::link::Link;
+use crate::script::Script;
 use contract::metadata::Lease;
 use contract::{Fault, life_of};
 

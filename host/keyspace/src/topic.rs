@@ -3,7 +3,7 @@
 //! The keys of a topic share one hash tag, so that a cluster keeps them together. The two lowest bits of an id are the
 //! lane that its entry is in, so that an id alone leads to it.
 
-use crate::Link;
+use crate::link::Link;
 use contract::queue::Priority;
 
 /// How many lanes a topic has: one a priority.

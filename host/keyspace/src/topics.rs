@@ -6,8 +6,9 @@
 
 use std::time::Duration;
 
+use crate::link::Link;
+use crate::script::Script;
 use crate::topic::{self, lane, priority};
-use crate::{Link, Script};
 use contract::Fault;
 use contract::queue::{Entry, Priority};
 

@@ -38,7 +38,7 @@ use std::time::Duration;
 use keyspace::claim::{self, Known};
 use tokio::time::{Instant, timeout_at};
 
-use crate::Cache;
+use crate::cache::Cache;
 use contract::Fault;
 use contract::cache::Exchange;
 use flights::{Flights, Held};

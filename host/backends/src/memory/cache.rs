@@ -10,7 +10,7 @@ use moka::ops::compute::{CompResult, Op};
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use super::end_of;
+use super::deadline::end_of;
 use contract::Fault;
 use contract::cache::Exchange;
 

@@ -11,7 +11,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use super::{end_of, lock};
+use super::deadline::end_of;
+use super::mutex::lock;
 use contract::Fault;
 use contract::metadata::Lease;
 

@@ -36,7 +36,7 @@ use self::link::Dialer;
 use self::query::Query;
 use self::replicas::Replicas;
 use self::script::Script;
-use super::pool::{Lease, Pool};
+use crate::pool::{Lease, Pool};
 use contract::sql::{Error, Outcome, Row, Step, Value};
 use dialect::failure::{Failure, GONE};
 

@@ -12,8 +12,8 @@ use redis::{
     RedisFuture, RedisResult, Value,
 };
 
+use super::address::shown;
 use super::fault;
-use super::settings::place;
 use crate::pool;
 
 /// How often a command is sent again to a cluster whose slots move, before its failure is told.
@@ -100,7 +100,7 @@ impl Dial {
         let redis = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
         Ok(Self {
             end: End::Server(Client::open(info.set_redis_settings(redis))?),
-            place: format!("redis of {role} at {}", place(url)),
+            place: format!("redis of {role} at {}", shown(url)),
             connect_timeout,
         })
     }
@@ -123,7 +123,7 @@ impl Dial {
         if reads_replicas {
             client = client.read_routing_strategy(RandomReplicaStrategy);
         }
-        let places = urls.iter().map(|url| place(url)).collect::<Vec<_>>();
+        let places = urls.iter().map(|url| shown(url)).collect::<Vec<_>>();
         Ok(Self {
             end: End::Cluster(Box::new(client.build()?)),
             place: format!("redis cluster of {role} at {}", places.join(", ")),

@@ -1,14 +1,11 @@
 //! What a role must know to reach its Redis. It makes no connection: the link does.
 
 use std::fmt;
-use std::sync::Arc;
 
-use redis::IntoConnectionInfo;
 use serde::{Deserialize, Deserializer};
 
-use super::{Cache, Link, Metadata};
+use super::address::shown;
 use crate::pool;
-use contract::Fault;
 
 /// The settings of one role: where its servers are, and how they are used.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
@@ -67,7 +64,7 @@ impl fmt::Debug for Settings {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Settings")
-            .field("servers", &self.urls.iter().map(|url| place(url)).collect::<Vec<_>>())
+            .field("servers", &self.urls.iter().map(|url| shown(url)).collect::<Vec<_>>())
             .field("topology", &self.topology)
             .field("prefix", &self.prefix)
             .field("connections", &self.connections)
@@ -76,14 +73,6 @@ impl fmt::Debug for Settings {
             .field("response_timeout_ms", &self.response_timeout_ms)
             .field("reconnect_pause_ms", &self.reconnect_pause_ms)
             .finish()
-    }
-}
-
-/// The host and port of a URL, which is all of it that may be shown.
-pub(super) fn place(url: &str) -> String {
-    match url.into_connection_info() {
-        Ok(info) => info.addr().to_string(),
-        Err(_) => "an unreadable url".to_owned(),
     }
 }
 
@@ -98,60 +87,6 @@ fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>
         Urls::One(url) => vec![url],
         Urls::Many(urls) => urls,
     })
-}
-
-/// The bounds of a cache in Redis.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct CacheSettings {
-    /// The servers.
-    pub server: Settings,
-    /// Bytes of one key with its value; one more is `invalid`.
-    pub entry_bytes_max: usize,
-}
-
-impl Default for CacheSettings {
-    fn default() -> Self {
-        Self {
-            server: Settings::default(),
-            entry_bytes_max: 1024 * 1024,
-        }
-    }
-}
-
-impl CacheSettings {
-    /// Begins to connect, without waiting for it. Fails if the settings cannot be. Must be called within a runtime.
-    pub fn open(&self) -> Result<Cache, Fault> {
-        let link = Link::new("cache", &self.server)?;
-        Ok(Cache::new(Arc::new(link), self.entry_bytes_max))
-    }
-}
-
-/// The bounds of the metadata in Redis.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct MetadataSettings {
-    /// The servers.
-    pub server: Settings,
-    /// Bytes of a name of a set, a member, a lock or an owner; one more is `invalid`.
-    pub name_bytes_max: usize,
-}
-
-impl Default for MetadataSettings {
-    fn default() -> Self {
-        Self {
-            server: Settings::default(),
-            name_bytes_max: 1024,
-        }
-    }
-}
-
-impl MetadataSettings {
-    /// Begins to connect, without waiting for it. Fails if the settings cannot be. Must be called within a runtime.
-    pub fn open(&self) -> Result<Metadata, Fault> {
-        let link = Link::new("metadata", &self.server)?;
-        Ok(Metadata::new(Arc::new(link), self.name_bytes_max))
-    }
 }
 
 #[cfg(test)]

@@ -13,10 +13,10 @@ use keyspace::topic::{lane, tag};
 use keyspace::{Link as _, Script};
 use tokio::time::Instant;
 
-use super::link::Link;
-use super::queue::QueueSettings;
+use super::settings::QueueSettings;
 use super::subscription::{Listen, Subscription};
 use crate::memory;
+use crate::redis::link::Link;
 use contract::Fault;
 use contract::queue::{Entry, Priority};
 

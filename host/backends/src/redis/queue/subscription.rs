@@ -16,9 +16,10 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::fault;
-use super::settings::{Settings, place};
 use crate::memory;
+use crate::redis::address::shown;
+use crate::redis::fault;
+use crate::redis::settings::Settings;
 use contract::Fault;
 use keyspace::topic::{lane_of, priority};
 
@@ -70,7 +71,7 @@ impl Listen {
         let mut servers = Vec::new();
         for url in &settings.urls {
             let client = client(url).map_err(|error| Fault::Invalid(format!("redis of queue: {error}")))?;
-            servers.push((client, place(url)));
+            servers.push((client, shown(url)));
         }
         Ok(Self {
             servers,

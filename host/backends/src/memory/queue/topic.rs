@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::lane::Lanes;
-use super::queue::Settings;
+use super::settings::Settings;
 use contract::Fault;
 use contract::queue::{Entry, Priority};
 

@@ -14,8 +14,8 @@ use metrics::counter;
 use redis::Value;
 use tokio::time::Instant;
 
-use super::link::Link;
-use super::queue::QueueSettings;
+use super::settings::QueueSettings;
+use crate::redis::link::Link;
 use contract::Fault;
 use contract::queue::{Entry, Priority};
 

@@ -1,0 +1,39 @@
+//! The cache in Redis, over the link of its role.
+
+use std::sync::Arc;
+
+use contract::Fault;
+use serde::Deserialize;
+
+use super::link::Link;
+use super::settings::Settings;
+
+/// A cache that all nodes share.
+pub type Cache = keyspace::Cache<Arc<Link>>;
+
+/// The bounds of a cache in Redis.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CacheSettings {
+    /// The servers.
+    pub server: Settings,
+    /// Bytes of one key with its value; one more is `invalid`.
+    pub entry_bytes_max: usize,
+}
+
+impl Default for CacheSettings {
+    fn default() -> Self {
+        Self {
+            server: Settings::default(),
+            entry_bytes_max: 1024 * 1024,
+        }
+    }
+}
+
+impl CacheSettings {
+    /// Begins to connect, without waiting for it. Fails if the settings cannot be. Must be called within a runtime.
+    pub fn open(&self) -> Result<Cache, Fault> {
+        let link = Link::new("cache", &self.server)?;
+        Ok(Cache::new(Arc::new(link), self.entry_bytes_max))
+    }
+}
