@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use backends::{aside, memory, mysql, redis, sqlite};
+use backends::{memory, mysql, read_through, redis, sqlite};
 
 /// `[application.tool.mpim]`.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -32,7 +32,7 @@ pub struct Settings {
     /// The in-process cache.
     pub cache: memory::CacheSettings,
     /// What goes through the cache to a store.
-    pub aside: aside::Settings,
+    pub read_through: read_through::Settings,
     /// The in-process metadata store.
     pub metadata: memory::MetadataSettings,
     /// The in-process queue.

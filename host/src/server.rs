@@ -24,7 +24,7 @@ use crate::remote::Remote;
 use crate::storage::{self, Storage};
 use crate::timers::{self, Timers};
 use crate::{gateway, telemetry};
-use backends::aside::Aside;
+use backends::read_through::ReadThrough;
 
 /// What `mpim up` was asked for.
 #[derive(Debug)]
@@ -308,7 +308,7 @@ pub async fn node(data: &Path, identity: &str, settings: &Settings) -> anyhow::R
         sql_reads: Breaker::new(settings.breaker.clone()),
         sql_writes: Breaker::new(settings.breaker.clone()),
         cache: storage.cache,
-        aside: Aside::new(settings.aside.clone()),
+        read_through: ReadThrough::new(settings.read_through.clone()),
         metadata: storage.metadata,
         metadata_calls: Breaker::new(settings.breaker.clone()),
         queue: storage.queue,

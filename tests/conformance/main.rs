@@ -5,7 +5,6 @@
 #![cfg(test)]
 #![expect(unreachable_pub, reason = "each test shares what it has with the others")]
 
-mod aside;
 mod cache;
 #[path = "../harness/dice.rs"]
 mod dice;
@@ -13,6 +12,7 @@ mod metadata;
 mod queue;
 mod queue_in_redis;
 mod queue_ways;
+mod read_through;
 mod redis_only;
 mod shared;
 mod sql;

@@ -261,7 +261,7 @@ fn a_replay_has_what_ended_within_its_bound() {
 }
 
 #[test]
-fn what_strangers_write_is_set_aside() {
+fn what_strangers_write_is_kept_as_dead_entries() {
     shared::run(async {
         let (server, settings) = alone();
         let queue = node(&streams(&settings, &Bounds::default()), "one");

@@ -5,13 +5,13 @@
 //! same contract (the documents of the WIT interfaces), and every failure is typed as worth a retry or not here,
 //! once. Nothing here outlives a deadline: the futures may be dropped at any time.
 
-pub mod aside;
 mod cache;
 pub mod memory;
 mod metadata;
 pub mod mysql;
 pub mod pool;
 mod queue;
+pub mod read_through;
 pub mod redis;
 mod sql;
 pub mod sqlite;

@@ -94,7 +94,7 @@ pub struct Taken {
     pub last: u64,
     /// When to look for late entries.
     pub again: Option<Duration>,
-    /// How many could not be decoded and were set aside.
+    /// How many could not be decoded and were kept as dead entries.
     pub undecodable: u64,
 }
 

@@ -10,7 +10,7 @@ use super::Guest;
 use super::stores::guest;
 use super::wit::cache as wit;
 use super::wit::types::Error;
-use backends::aside::Tally;
+use backends::read_through::Tally;
 use contract::cache::{Filled, Found};
 
 /// How the lookups of one function were answered.
@@ -51,12 +51,12 @@ impl Counters {
 impl Guest {
     /// A key of the function's space. No name of a function begins as these do, so that nothing that is set
     /// by itself is taken for the other half of a lookup.
-    fn aside(&self, key: &str) -> String {
+    fn looked_up(&self, key: &str) -> String {
         format!("~{}/{key}", self.granted.cache_space)
     }
 
-    fn all_aside(&self, keys: &[String]) -> Vec<String> {
-        keys.iter().map(|key| self.aside(key)).collect()
+    fn all_looked_up(&self, keys: &[String]) -> Vec<String> {
+        keys.iter().map(|key| self.looked_up(key)).collect()
     }
 
     fn cached(&self, key: &str) -> String {
@@ -70,8 +70,8 @@ impl<T: Send + 'static> wit::HostWithStore<T> for HasSelf<Guest> {
     async fn lookup(accessor: &Accessor<T, Self>, keys: Vec<String>) -> Result<Vec<wit::Found>, Error> {
         let guest = guest(accessor);
         let (node, function) = (&guest.node, &guest.granted.function);
-        let keys = guest.all_aside(&keys);
-        let (found, tally) = node.aside.lookup(&node.cache, function, &keys).await?;
+        let keys = guest.all_looked_up(&keys);
+        let (found, tally) = node.read_through.lookup(&node.cache, function, &keys).await?;
         guest.granted.lookups.count(tally);
         Ok(found.into_iter().map(wit::Found::from).collect())
     }
@@ -80,7 +80,7 @@ impl<T: Send + 'static> wit::HostWithStore<T> for HasSelf<Guest> {
         let guest = guest(accessor);
         let (node, function) = (&guest.node, &guest.granted.function);
         let entries = entries.into_iter().map(Filled::from).collect();
-        if let Err(error) = node.aside.fill(&node.cache, function, entries).await {
+        if let Err(error) = node.read_through.fill(&node.cache, function, entries).await {
             guest.granted.lookups.failed_fills.increment(1);
             tracing::debug!(%function, %error, "what was loaded is not cached");
         }
@@ -89,7 +89,7 @@ impl<T: Send + 'static> wit::HostWithStore<T> for HasSelf<Guest> {
     async fn forget(accessor: &Accessor<T, Self>, keys: Vec<String>) {
         let guest = guest(accessor);
         let node = &guest.node;
-        if let Err(error) = node.aside.forget(&node.cache, &guest.all_aside(&keys)).await {
+        if let Err(error) = node.read_through.forget(&node.cache, &guest.all_looked_up(&keys)).await {
             guest.granted.lookups.failed_forgets.increment(1);
             let function = &guest.granted.function;
             tracing::warn!(%function, %error, keys = keys.len(), "what was changed stays cached until its time ends");

@@ -23,7 +23,7 @@ use wasmtime::component::{HasSelf, Linker};
 
 use crate::breakers::Breaker;
 use crate::config::{FunctionSettings, Settings};
-use backends::aside::Aside;
+use backends::read_through::ReadThrough;
 use backends::{Cache, Metadata, Queue, Sql};
 use contract::Fault;
 
@@ -61,7 +61,7 @@ pub struct Node {
     /// The cache.
     pub cache: Cache,
     /// The loads that go through the cache.
-    pub aside: Aside,
+    pub read_through: ReadThrough,
     /// Leases and locks.
     pub metadata: Metadata,
     /// Opens when they fail again and again: a call that cannot have them soon knows, instead of waiting.

@@ -20,7 +20,7 @@ pub(crate) fn node(folder: &Path, settings: &Settings) -> Node {
         sql_reads: breaker(),
         sql_writes: breaker(),
         cache: Cache::Memory(memory::Cache::new(&settings.cache)),
-        aside: Aside::new(settings.aside.clone()),
+        read_through: ReadThrough::new(settings.read_through.clone()),
         metadata: Metadata::Memory(memory::Metadata::new(&settings.metadata)),
         metadata_calls: breaker(),
         queue: Queue::Memory(memory::Queue::new(&settings.queue)),

@@ -96,7 +96,7 @@ impl Native {
         format!("{}/{key}", self.cache_space)
     }
 
-    fn aside(&self, keys: &[String]) -> Vec<String> {
+    fn looked_up(&self, keys: &[String]) -> Vec<String> {
         keys.iter().map(|key| format!("~{}/{key}", self.cache_space)).collect()
     }
 }
@@ -165,9 +165,9 @@ impl Host for Native {
     }
 
     fn lookup(&self, keys: Vec<String>) -> Answer<Result<Vec<Found>, HostError>> {
-        let (node, function, keys) = (self.node.clone(), self.function.clone(), self.aside(&keys));
+        let (node, function, keys) = (self.node.clone(), self.function.clone(), self.looked_up(&keys));
         Box::pin(async move {
-            let (found, _) = node.aside.lookup(&node.cache, &function, &keys).await.map_err(fault)?;
+            let (found, _) = node.read_through.lookup(&node.cache, &function, &keys).await.map_err(fault)?;
             Ok(found.into_iter().map(values::found).collect())
         })
     }
@@ -177,15 +177,15 @@ impl Host for Native {
         Box::pin(async move {
             let entries = entries.into_iter().map(values::filled).collect();
             // What is not kept is loaded again.
-            let _ = node.aside.fill(&node.cache, &function, entries).await;
+            let _ = node.read_through.fill(&node.cache, &function, entries).await;
         })
     }
 
     fn forget(&self, keys: Vec<String>) -> Answer<()> {
-        let (node, keys) = (self.node.clone(), self.aside(&keys));
+        let (node, keys) = (self.node.clone(), self.looked_up(&keys));
         Box::pin(async move {
             // The cache of this process forgets whatever it is told to.
-            let _ = node.aside.forget(&node.cache, &keys).await;
+            let _ = node.read_through.forget(&node.cache, &keys).await;
         })
     }
 

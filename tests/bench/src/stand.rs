@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, bail};
-use backends::aside::Aside;
+use backends::read_through::ReadThrough;
 use contract::sql::{Step, Value};
 use mpim::breakers::Breaker;
 use mpim::capabilities::{Ids, Loan, Node, Passwords, Peers, now_ms};
@@ -178,7 +178,7 @@ async fn node(folder: &Path, settings: &Settings) -> anyhow::Result<Node> {
         sql_reads: breaker(),
         sql_writes: breaker(),
         cache: storage.cache,
-        aside: Aside::new(settings.aside.clone()),
+        read_through: ReadThrough::new(settings.read_through.clone()),
         metadata: storage.metadata,
         metadata_calls: breaker(),
         queue: storage.queue,

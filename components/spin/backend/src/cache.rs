@@ -63,7 +63,7 @@ fn origin() -> [u8; 16] {
 }
 
 /// The keys of lookups are others than those of `get`. No name of a function begins as these do.
-fn aside(keys: &[String]) -> Vec<String> {
+fn looked_up(keys: &[String]) -> Vec<String> {
     keys.iter().map(|key| format!("~{key}")).collect()
 }
 
@@ -72,7 +72,7 @@ impl Guest for Backend {
         if keys.len() > KEYS_MAX {
             return Err(Error::Invalid(format!("a lookup names at most {KEYS_MAX} keys")));
         }
-        Ok(lookup(&aside(&keys)).await)
+        Ok(lookup(&looked_up(&keys)).await)
     }
 
     async fn fill(entries: Vec<Filled>) {
@@ -84,7 +84,7 @@ impl Guest for Backend {
     }
 
     async fn forget(keys: Vec<String>) {
-        if let Err(fault) = cache().delete_many(&aside(&keys)).await {
+        if let Err(fault) = cache().delete_many(&looked_up(&keys)).await {
             eprintln!(
                 "{{\"level\":\"warn\",\"message\":\"the cache did not forget; its entries end by themselves\",\"fault\":{:?}}}",
                 fault.to_string()

@@ -7,7 +7,7 @@
 --       into every lane, `drain` also for what others have open however long
 --
 -- Gives: whether there are too many groups;  the last id that the topic has;  in how many milliseconds to look again
--- for late ones (-1: nothing is open);  how many were set aside;  the entries as pairs of id and payload
+-- for late ones (-1: nothing is open);  how many could not be decoded;  the entries as pairs of id and payload
 
 local GROUP, CONSUMER, LEFT, BYTES = ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
 local LATE_MS, GROUPS_MAX, PATIENCE = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
@@ -57,7 +57,7 @@ for lane = 1, 4 do
   after[lane] = '-'
 end
 
-local entries, set_aside, marks = {}, 0, {}
+local entries, undecodable, marks = {}, 0, {}
 local function mark(name, value)
   marks[#marks + 1] = name
   marks[#marks + 1] = value
@@ -71,7 +71,7 @@ local function bury(lane, id, fields)
   for _, group in ipairs(redis.call('HKEYS', GROUPS)) do redis.pcall('XACK', KEYS[lane], group, id) end
   redis.call('XDEL', KEYS[lane], id)
   redis.call('PEXPIRE', DEAD, text(TTL_MS))
-  set_aside = set_aside + 1
+  undecodable = undecodable + 1
 end
 
 local function add(lane, found)
@@ -184,4 +184,4 @@ if #entries == 0 then
     if not open.err and open[1] > 0 then again = math.max(look - NOW, 1) end
   end
 end
-return {0, last, again, set_aside, entries}
+return {0, last, again, undecodable, entries}

@@ -134,7 +134,9 @@ impl Streams {
         }
         counter!("mpim_queue_undecodable_total").increment(count);
         if !self.undecodable.swap(true, Ordering::Relaxed) {
-            tracing::warn!("entries of a queue cannot be decoded and were set aside: somebody else writes there");
+            tracing::warn!(
+                "entries of a queue cannot be decoded and were kept as dead entries: somebody else writes there"
+            );
         }
     }
 }

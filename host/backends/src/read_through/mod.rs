@@ -62,7 +62,7 @@ pub struct Tally {
 
 /// One node's side of the protocol.
 #[derive(Debug)]
-pub struct Aside {
+pub struct ReadThrough {
     settings: Settings,
     /// What makes claims of this process unlike those of any other.
     origin: [u8; 16],
@@ -71,7 +71,7 @@ pub struct Aside {
     jitter: RandomState,
 }
 
-impl Aside {
+impl ReadThrough {
     /// Without anything loading.
     pub fn new(settings: Settings) -> Self {
         let (one, other) = (RandomState::new().hash_one(0), RandomState::new().hash_one(1));

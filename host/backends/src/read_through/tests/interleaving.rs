@@ -38,7 +38,7 @@ struct Model {
 
 struct World {
     cache: Cache,
-    nodes: Vec<Aside>,
+    nodes: Vec<ReadThrough>,
     model: RefCell<Model>,
 }
 
@@ -111,7 +111,7 @@ async fn run(seed: u64) -> (u64, u64) {
     };
     let world = Rc::new(World {
         cache: cache(),
-        nodes: (0..NODES).map(|_| Aside::new(settings.clone())).collect(),
+        nodes: (0..NODES).map(|_| ReadThrough::new(settings.clone())).collect(),
         model: RefCell::default(),
     });
     let local = tokio::task::LocalSet::new();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use backends::aside::{Aside, Settings};
+use backends::read_through::{ReadThrough, Settings};
 use backends::redis::{CacheSettings, Settings as ServerSettings, Topology};
 use backends::{Cache, memory};
 use contract::cache::Exchange;
@@ -133,7 +133,7 @@ async fn of_many_claims_one_is_made(cache: Arc<Cache>) {
 /// A store of one number, what forgets have promised of it, and two nodes that read it through the cache.
 struct World {
     cache: Arc<Cache>,
-    nodes: [Aside; 2],
+    nodes: [ReadThrough; 2],
     committed: AtomicU64,
     promised: AtomicU64,
     hits: AtomicU64,
@@ -183,7 +183,10 @@ async fn dawdle(dice: &mut Dice) {
 async fn no_answer_is_older_than_the_last_forget(cache: Arc<Cache>) {
     let world = Arc::new(World {
         cache,
-        nodes: [Aside::new(Settings::default()), Aside::new(Settings::default())],
+        nodes: [
+            ReadThrough::new(Settings::default()),
+            ReadThrough::new(Settings::default()),
+        ],
         committed: AtomicU64::new(0),
         promised: AtomicU64::new(0),
         hits: AtomicU64::new(0),
@@ -211,7 +214,7 @@ fn what_was_forgotten_is_not_found_at_a_replica_that_is_behind() {
     shared::run(async {
         let servers = Replicated::start();
         let cache = in_redis(shared::settings(servers.urls(), Topology::Replicated));
-        let node = Aside::new(Settings::default());
+        let node = ReadThrough::new(Settings::default());
         let key = keys(&["k"]);
         let look = async || node.lookup(&cache, "f", &key).await.expect("looks up").0;
         let [Found::Load(ticket)] = look().await[..] else {
