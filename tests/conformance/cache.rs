@@ -23,18 +23,18 @@ fn in_redis(server: Settings) -> Arc<Cache> {
     Arc::new(Cache::Redis(settings.open().expect("settings that can be")))
 }
 
-macro_rules! on_every_twin {
+macro_rules! on_every_backend {
     ($($case:ident),* $(,)?) => {
-        on_twin!(in_memory, Arc::new(Cache::Memory(memory::Cache::new(&memory::CacheSettings::default()))), $($case),*);
-        on_twin!(redis, in_redis(shared::single_settings()), $($case),*);
-        on_twin!(redis_replicated, in_redis(shared::replicated_settings()), $($case),*);
-        on_twin!(redis_cluster, in_redis(shared::cluster_settings()), $($case),*);
+        on_backend!(in_memory, Arc::new(Cache::Memory(memory::Cache::new(&memory::CacheSettings::default()))), $($case),*);
+        on_backend!(redis, in_redis(shared::single_settings()), $($case),*);
+        on_backend!(redis_replicated, in_redis(shared::replicated_settings()), $($case),*);
+        on_backend!(redis_cluster, in_redis(shared::cluster_settings()), $($case),*);
     };
 }
 
-macro_rules! on_twin {
-    ($twin:ident, $made:expr, $($case:ident),*) => {
-        mod $twin {
+macro_rules! on_backend {
+    ($backend:ident, $made:expr, $($case:ident),*) => {
+        mod $backend {
             use super::*;
             $(
                 #[test]
@@ -46,7 +46,7 @@ macro_rules! on_twin {
     };
 }
 
-on_every_twin!(
+on_every_backend!(
     a_value_is_had_until_it_is_replaced_or_deleted,
     any_bytes_are_a_value_and_any_text_a_key,
     many_are_answered_in_the_order_asked,

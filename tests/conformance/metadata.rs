@@ -25,18 +25,18 @@ fn in_redis(server: Settings) -> Arc<Metadata> {
     Arc::new(Metadata::Redis(settings.open().expect("settings that can be")))
 }
 
-macro_rules! on_every_twin {
+macro_rules! on_every_backend {
     ($($case:ident),* $(,)?) => {
-        on_twin!(in_memory, Arc::new(Metadata::Memory(memory::Metadata::new(&memory::MetadataSettings::default()))), $($case),*);
-        on_twin!(redis, in_redis(shared::single_settings()), $($case),*);
-        on_twin!(redis_replicated, in_redis(shared::replicated_settings()), $($case),*);
-        on_twin!(redis_cluster, in_redis(shared::cluster_settings()), $($case),*);
+        on_backend!(in_memory, Arc::new(Metadata::Memory(memory::Metadata::new(&memory::MetadataSettings::default()))), $($case),*);
+        on_backend!(redis, in_redis(shared::single_settings()), $($case),*);
+        on_backend!(redis_replicated, in_redis(shared::replicated_settings()), $($case),*);
+        on_backend!(redis_cluster, in_redis(shared::cluster_settings()), $($case),*);
     };
 }
 
-macro_rules! on_twin {
-    ($twin:ident, $made:expr, $($case:ident),*) => {
-        mod $twin {
+macro_rules! on_backend {
+    ($backend:ident, $made:expr, $($case:ident),*) => {
+        mod $backend {
             use super::*;
             $(
                 #[test]
@@ -48,7 +48,7 @@ macro_rules! on_twin {
     };
 }
 
-on_every_twin!(
+on_every_backend!(
     a_lease_is_new_once_until_it_is_removed,
     a_lease_ends_with_its_time_and_is_new_again,
     a_renewed_lease_outlives_its_first_time,

@@ -42,12 +42,12 @@ impl Default for Bounds {
 }
 
 /// A kind of queue, and where its nodes meet.
-pub struct Twin {
+pub struct Backend {
     server: Option<(redis::Settings, Way)>,
     memory: Mutex<Option<Arc<Queue>>>,
 }
 
-impl Twin {
+impl Backend {
     fn memory() -> Self {
         Self {
             server: None,
@@ -108,9 +108,9 @@ pub fn in_redis(server: &redis::Settings, bounds: &Bounds, read: Way, write: &[W
     }
 }
 
-macro_rules! on_twin {
-    ($twin:ident, $made:expr, [$($case:ident),* $(,)?]) => {
-        mod $twin {
+macro_rules! on_backend {
+    ($backend:ident, $made:expr, [$($case:ident),* $(,)?]) => {
+        mod $backend {
             use super::*;
             $(
                 #[test]
@@ -122,17 +122,17 @@ macro_rules! on_twin {
     };
 }
 
-macro_rules! on_every_twin {
+macro_rules! on_every_backend {
     ([$($heard:ident),* $(,)?] and where entries are kept [$($kept:ident),* $(,)?]) => {
-        on_twin!(embedded, Twin::memory(), [$($heard,)* $($kept),*]);
-        on_twin!(streams, Twin::redis(shared::single_settings(), Way::Streams), [$($heard,)* $($kept),*]);
-        on_twin!(streams_cluster, Twin::redis(shared::cluster_settings(), Way::Streams), [$($heard,)* $($kept),*]);
-        on_twin!(pubsub, Twin::redis(shared::single_settings(), Way::PubSub), [$($heard),*]);
-        on_twin!(pubsub_cluster, Twin::redis(shared::cluster_settings(), Way::PubSub), [$($heard),*]);
+        on_backend!(embedded, Backend::memory(), [$($heard,)* $($kept),*]);
+        on_backend!(streams, Backend::redis(shared::single_settings(), Way::Streams), [$($heard,)* $($kept),*]);
+        on_backend!(streams_cluster, Backend::redis(shared::cluster_settings(), Way::Streams), [$($heard,)* $($kept),*]);
+        on_backend!(pubsub, Backend::redis(shared::single_settings(), Way::PubSub), [$($heard),*]);
+        on_backend!(pubsub_cluster, Backend::redis(shared::cluster_settings(), Way::PubSub), [$($heard),*]);
     };
 }
 
-on_every_twin!([
+on_every_backend!([
     entries_of_a_lane_come_in_order,
     ids_grow_over_all_lanes,
     the_urgent_overtake,

@@ -24,9 +24,9 @@ fn in_redis(server: ServerSettings) -> Arc<Cache> {
     Arc::new(Cache::Redis(settings.open().expect("settings that can be")))
 }
 
-macro_rules! on_twin {
-    ($twin:ident, $made:expr, $($case:ident),*) => {
-        mod $twin {
+macro_rules! on_backend {
+    ($backend:ident, $made:expr, $($case:ident),*) => {
+        mod $backend {
             use super::*;
             $(
                 #[test]
@@ -38,16 +38,16 @@ macro_rules! on_twin {
     };
 }
 
-macro_rules! on_every_twin {
+macro_rules! on_every_backend {
     ($($case:ident),* $(,)?) => {
-        on_twin!(in_memory, Arc::new(Cache::Memory(memory::Cache::new(&memory::CacheSettings::default()))), $($case),*);
-        on_twin!(redis, in_redis(shared::single_settings()), $($case),*);
-        on_twin!(redis_replicated, in_redis(shared::replicated_settings()), $($case),*);
-        on_twin!(redis_cluster, in_redis(shared::cluster_settings()), $($case),*);
+        on_backend!(in_memory, Arc::new(Cache::Memory(memory::Cache::new(&memory::CacheSettings::default()))), $($case),*);
+        on_backend!(redis, in_redis(shared::single_settings()), $($case),*);
+        on_backend!(redis_replicated, in_redis(shared::replicated_settings()), $($case),*);
+        on_backend!(redis_cluster, in_redis(shared::cluster_settings()), $($case),*);
     };
 }
 
-on_every_twin!(
+on_every_backend!(
     a_claim_is_made_where_nothing_is,
     an_exchange_needs_the_value_that_it_expects,
     deleted_keys_are_gone_at_once,

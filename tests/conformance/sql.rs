@@ -5,7 +5,7 @@ mod ground;
 mod mysql;
 mod replicas;
 
-macro_rules! on_every_twin {
+macro_rules! on_every_backend {
     ($($case:ident),* $(,)?) => {
         mod on_sqlite {
             $(#[test] fn $case() { super::ground::on_sqlite(super::cases::$case); })*
@@ -16,7 +16,7 @@ macro_rules! on_every_twin {
     };
 }
 
-on_every_twin!(
+on_every_backend!(
     a_write_is_seen_by_the_next_read,
     steps_of_a_batch_see_what_the_former_did,
     a_step_takes_what_a_former_read,

@@ -25,12 +25,12 @@ pub fn free_port() -> u16 {
 /// A new folder for temporary files.
 pub fn folder(name: &str) -> PathBuf {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    let place = format!(
+    let name = format!(
         "mpim-{name}-{}-{}",
         std::process::id(),
         NEXT.fetch_add(1, Ordering::Relaxed)
     );
-    let folder = std::env::temp_dir().join(place);
+    let folder = std::env::temp_dir().join(name);
     std::fs::create_dir_all(&folder).expect("a folder for temporary files");
     folder
 }

@@ -248,11 +248,11 @@ fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let (first, last) = PORTS;
     loop {
-        // Processes begin at places far from each other.
-        let place = std::process::id()
+        // Processes begin at ports far from each other.
+        let offset = std::process::id()
             .wrapping_mul(7919)
             .wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
-        let port = u16::try_from(first + place % (last - first)).expect("a port");
+        let port = u16::try_from(first + offset % (last - first)).expect("a port");
         if TcpListener::bind(("127.0.0.1", port)).is_ok() && TcpListener::bind(("127.0.0.1", port + 10_000)).is_ok() {
             return port;
         }

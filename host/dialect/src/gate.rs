@@ -54,7 +54,7 @@ pub struct Statement<'a> {
     /// Whether it may change rows.
     pub kind: Kind,
     /// Where the `?` are, in bytes.
-    pub places: Vec<usize>,
+    pub placeholders: Vec<usize>,
 }
 
 /// Reads a statement.
@@ -63,7 +63,7 @@ pub fn read(sql: &str) -> Result<Statement<'_>, Error> {
         sql,
         at: 0,
         kind: None,
-        places: Vec::new(),
+        placeholders: Vec::new(),
     };
     while let Some(byte) = reader.peek(0) {
         if byte == b';' {
@@ -80,7 +80,7 @@ pub fn read(sql: &str) -> Result<Statement<'_>, Error> {
     Ok(Statement {
         text: sql.get(..reader.at).unwrap_or_default(),
         kind: reader.kind.ok_or_else(|| invalid("the statement is empty"))?,
-        places: reader.places,
+        placeholders: reader.placeholders,
     })
 }
 
@@ -88,7 +88,7 @@ struct Reader<'a> {
     sql: &'a str,
     at: usize,
     kind: Option<Kind>,
-    places: Vec<usize>,
+    placeholders: Vec<usize>,
 }
 
 impl<'a> Reader<'a> {
@@ -126,7 +126,7 @@ impl<'a> Reader<'a> {
             _ => {
                 self.begun()?;
                 if byte == b'?' {
-                    self.places.push(self.at);
+                    self.placeholders.push(self.at);
                 }
                 self.at += 1;
                 Ok(())
@@ -220,15 +220,15 @@ fn invalid(reason: &str) -> Error {
 mod tests {
     use super::*;
 
-    fn places(sql: &str) -> Vec<usize> {
-        read(sql).unwrap().places
+    fn placeholders(sql: &str) -> Vec<usize> {
+        read(sql).unwrap().placeholders
     }
 
     #[test]
     fn question_marks_in_quotes_are_not_places() {
-        assert_eq!(places("SELECT ?, '?', \"?\", `?`, '''?', ?"), [7, 32]);
-        assert_eq!(places(r"SELECT '\', ?, '\'"), [12]);
-        assert_eq!(places("SELECT 'it''s ?', 'é?', ?;  \n"), [25]);
+        assert_eq!(placeholders("SELECT ?, '?', \"?\", `?`, '''?', ?"), [7, 32]);
+        assert_eq!(placeholders(r"SELECT '\', ?, '\'"), [12]);
+        assert_eq!(placeholders("SELECT 'it''s ?', 'é?', ?;  \n"), [25]);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use redis::Cmd;
 
-use crate::gather::gather;
+use crate::join::try_join_all;
 use crate::link::Link;
 use crate::script::Script;
 use contract::cache::Exchange;
@@ -85,7 +85,7 @@ impl<L: Link> Cache<L> {
             let values: Vec<Option<Vec<u8>>> = self.link.read(&mget).await?;
             Ok(values)
         });
-        Ok(gather(asked).await?.into_iter().flatten().collect())
+        Ok(try_join_all(asked).await?.into_iter().flatten().collect())
     }
 
     /// One answer a key, in the order asked, never from a replica: a key that was deleted is gone here.
@@ -98,12 +98,12 @@ impl<L: Link> Cache<L> {
             let values: Vec<Option<Vec<u8>>> = self.link.call(&mget).await?;
             Ok(values)
         });
-        Ok(gather(asked).await?.into_iter().flatten().collect())
+        Ok(try_join_all(asked).await?.into_iter().flatten().collect())
     }
 
     /// Deletes keys, each of which may be absent.
     pub async fn delete_many(&self, keys: &[String]) -> Result<(), Fault> {
-        gather(keys.iter().map(|key| self.delete(key))).await.map(|_| ())
+        try_join_all(keys.iter().map(|key| self.delete(key))).await.map(|_| ())
     }
 
     /// Sets each key that is absent; for each, what was there and stays.
@@ -115,12 +115,12 @@ impl<L: Link> Cache<L> {
             set.arg(self.link.key(&key)).arg(value);
             self.link.call(set.arg("NX").arg("GET").arg("PX").arg(life_ms)).await
         });
-        gather(asked).await
+        try_join_all(asked).await
     }
 
     /// Makes each exchange whose key has the expected value; for each, whether it was made.
     pub async fn exchange(&self, exchanges: Vec<Exchange>) -> Result<Vec<bool>, Fault> {
-        gather(exchanges.into_iter().map(|exchange| self.exchange_one(exchange))).await
+        try_join_all(exchanges.into_iter().map(|exchange| self.exchange_one(exchange))).await
     }
 
     async fn exchange_one(&self, exchange: Exchange) -> Result<bool, Fault> {

@@ -7,7 +7,7 @@
 
 mod cache;
 pub mod claim;
-mod gather;
+mod join;
 mod link;
 mod metadata;
 mod script;
@@ -15,7 +15,7 @@ pub mod topic;
 mod topics;
 
 pub use self::cache::Cache;
-pub use self::gather::gather;
+pub use self::join::try_join_all;
 pub use self::link::Link;
 pub use self::metadata::Metadata;
 pub use self::script::Script;

@@ -10,7 +10,7 @@
 
 use std::collections::HashMap;
 
-use crate::gather::gather;
+use crate::join::try_join_all;
 use crate::link::Link;
 use crate::script::Script;
 use contract::metadata::Lease;
@@ -155,17 +155,17 @@ impl<L: Link> Metadata<L> {
             self.fits(&lease.member)?;
             wanted.push((self.set(&lease.set), &lease.member, life_of(lease.ttl_ms)?.to_string()));
         }
-        let together = self.together(wanted.iter().map(|(key, ..)| key.as_str()));
-        let asked = together.iter().map(async |places| {
-            let mut keys = Vec::with_capacity(places.len());
-            let mut args = Vec::with_capacity(places.len() * 2);
-            for (key, member, life_ms) in places.iter().filter_map(|place| wanted.get(*place)) {
+        let pieces = self.pieces(wanted.iter().map(|(key, ..)| key.as_str()));
+        let asked = pieces.iter().map(async |indexes| {
+            let mut keys = Vec::with_capacity(indexes.len());
+            let mut args = Vec::with_capacity(indexes.len() * 2);
+            for (key, member, life_ms) in indexes.iter().filter_map(|index| wanted.get(*index)) {
                 keys.push(key.as_str());
                 args.extend([member.as_str(), life_ms.as_str()]);
             }
             self.link.run(&self.scripts.put, &keys, &args).await
         });
-        Ok(in_order(together.iter().flatten(), gather(asked).await?))
+        Ok(in_order(pieces.iter().flatten(), try_join_all(asked).await?))
     }
 
     /// Ends a lease; whether it was alive.
@@ -176,12 +176,12 @@ impl<L: Link> Metadata<L> {
     /// The live members of each set in the order asked, members in the order of their bytes.
     pub async fn members(&self, sets: &[String]) -> Result<Vec<Vec<String>>, Fault> {
         let keys = sets.iter().map(|set| self.set(set)).collect::<Vec<_>>();
-        let together = self.together(keys.iter().map(String::as_str));
-        let asked = together.iter().map(async |places| {
-            let keys = places.iter().filter_map(|place| keys.get(*place)).collect::<Vec<_>>();
+        let pieces = self.pieces(keys.iter().map(String::as_str));
+        let asked = pieces.iter().map(async |indexes| {
+            let keys = indexes.iter().filter_map(|index| keys.get(*index)).collect::<Vec<_>>();
             self.link.run(&self.scripts.members, &keys, &[""; 0]).await
         });
-        let mut answers: Vec<Vec<String>> = in_order(together.iter().flatten(), gather(asked).await?);
+        let mut answers: Vec<Vec<String>> = in_order(pieces.iter().flatten(), try_join_all(asked).await?);
         for members in &mut answers {
             members.sort_unstable();
         }
@@ -209,19 +209,19 @@ impl<L: Link> Metadata<L> {
         self.link.run(&self.scripts.unlock, &[lock], &[owner]).await
     }
 
-    /// The places of keys that one script may have together, in pieces of a bounded length.
-    fn together<'a>(&self, keys: impl Iterator<Item = &'a str>) -> Vec<Vec<usize>> {
+    /// The indexes of keys that one script may have at once, in pieces of a bounded length.
+    fn pieces<'a>(&self, keys: impl Iterator<Item = &'a str>) -> Vec<Vec<usize>> {
         let mut groups = HashMap::new();
         let mut pieces: Vec<Vec<usize>> = Vec::new();
-        for (place, key) in keys.enumerate() {
+        for (index, key) in keys.enumerate() {
             let group = self.link.group(key);
             let piece = *groups.entry(group).or_insert_with(|| {
                 pieces.push(Vec::new());
                 pieces.len() - 1
             });
-            if let Some(places) = pieces.get_mut(piece) {
-                places.push(place);
-                if places.len() == PER_SCRIPT {
+            if let Some(indexes) = pieces.get_mut(piece) {
+                indexes.push(index);
+                if indexes.len() == PER_SCRIPT {
                     groups.remove(&group);
                 }
             }
@@ -254,8 +254,8 @@ impl<L: Link> Metadata<L> {
 }
 
 /// The answers in the order asked, given where each of them belongs.
-fn in_order<'a, T>(places: impl Iterator<Item = &'a usize>, answers: Vec<Vec<T>>) -> Vec<T> {
-    let mut placed = places.zip(answers.into_iter().flatten()).collect::<Vec<_>>();
-    placed.sort_unstable_by_key(|(place, _)| **place);
-    placed.into_iter().map(|(_, answer)| answer).collect()
+fn in_order<'a, T>(indexes: impl Iterator<Item = &'a usize>, answers: Vec<Vec<T>>) -> Vec<T> {
+    let mut indexed = indexes.zip(answers.into_iter().flatten()).collect::<Vec<_>>();
+    indexed.sort_unstable_by_key(|(index, _)| **index);
+    indexed.into_iter().map(|(_, answer)| answer).collect()
 }

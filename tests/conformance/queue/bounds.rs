@@ -8,11 +8,11 @@ use contract::queue::Priority;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::{Bounds, Twin, begin, ids, nothing, publish, publish_many, receive, receive_all};
+use super::{Backend, Bounds, begin, ids, nothing, publish, publish_many, receive, receive_all};
 use crate::shared::soon;
 
-pub(super) async fn a_large_payload_is_invalid(twin: &Twin) {
-    let queue = twin.one();
+pub(super) async fn a_large_payload_is_invalid(backend: &Backend) {
+    let queue = backend.one();
     begin(&queue, "t", "g").await;
     let refused = queue.publish("t", Priority::Normal, vec![1; 4097]).await;
     assert!(matches!(refused, Err(Fault::Invalid(_))), "{refused:?}");
@@ -32,8 +32,8 @@ pub(super) async fn a_large_payload_is_invalid(twin: &Twin) {
     assert_eq!(received[0].payload, vec![1; 4096]);
 }
 
-pub(super) async fn groups_are_bounded(twin: &Twin) {
-    let queue = twin.node(
+pub(super) async fn groups_are_bounded(backend: &Backend) {
+    let queue = backend.node(
         "one",
         &Bounds {
             groups_max: 2,
@@ -47,12 +47,12 @@ pub(super) async fn groups_are_bounded(twin: &Twin) {
     nothing(&queue, "t", "a").await;
 }
 
-pub(super) async fn a_full_topic_is_overloaded_until_entries_end(twin: &Twin) {
+pub(super) async fn a_full_topic_is_overloaded_until_entries_end(backend: &Backend) {
     let bounds = Bounds {
         per_topic_max: 10,
         ..Bounds::default()
     };
-    let queue = twin.node("one", &bounds);
+    let queue = backend.node("one", &bounds);
     begin(&queue, "t", "g").await;
     let published = publish_many(&queue, "t", 10).await;
     for _ in 0..2 {
@@ -75,12 +75,12 @@ pub(super) async fn a_full_topic_is_overloaded_until_entries_end(twin: &Twin) {
     assert_eq!(ids(&receive(&queue, "t", "g", 20).await), more);
 }
 
-pub(super) async fn an_entry_fills_a_topic_until_every_group_has_ended_it(twin: &Twin) {
+pub(super) async fn an_entry_fills_a_topic_until_every_group_has_ended_it(backend: &Backend) {
     let bounds = Bounds {
         per_topic_max: 4,
         ..Bounds::default()
     };
-    let queue = twin.node("one", &bounds);
+    let queue = backend.node("one", &bounds);
     begin(&queue, "t", "a").await;
     begin(&queue, "t", "b").await;
     let published = publish_many(&queue, "t", 4).await;
@@ -94,13 +94,13 @@ pub(super) async fn an_entry_fills_a_topic_until_every_group_has_ended_it(twin: 
     assert!(queue.publish("t", Priority::Low, vec![]).await.is_err());
 }
 
-pub(super) async fn a_topic_without_groups_keeps_for_a_while(twin: &Twin) {
+pub(super) async fn a_topic_without_groups_keeps_for_a_while(backend: &Backend) {
     let bounds = Bounds {
         per_topic_max: 5,
         retain_ms: 400,
         ..Bounds::default()
     };
-    let queue = twin.node("one", &bounds);
+    let queue = backend.node("one", &bounds);
     publish_many(&queue, "t", 5).await;
     assert!(queue.publish("t", Priority::Low, vec![]).await.is_err());
     tokio::time::sleep(Duration::from_millis(450)).await;
@@ -108,13 +108,13 @@ pub(super) async fn a_topic_without_groups_keeps_for_a_while(twin: &Twin) {
     assert_eq!(ids(&receive(&queue, "t", "g", 10).await), [kept]);
 }
 
-pub(super) async fn a_group_that_is_silent_for_long_is_forgotten(twin: &Twin) {
+pub(super) async fn a_group_that_is_silent_for_long_is_forgotten(backend: &Backend) {
     let bounds = Bounds {
         per_topic_max: 4,
         group_idle_ms: 800,
         ..Bounds::default()
     };
-    let queue = twin.node("one", &bounds);
+    let queue = backend.node("one", &bounds);
     begin(&queue, "t", "silent").await;
     begin(&queue, "t", "alive").await;
     publish_many(&queue, "t", 4).await;
@@ -129,8 +129,8 @@ pub(super) async fn a_group_that_is_silent_for_long_is_forgotten(twin: &Twin) {
     assert_eq!(receive(&queue, "t", "alive", 10).await.len(), 1);
 }
 
-pub(super) async fn many_end_at_once(twin: &Twin) {
-    let queue = twin.node(
+pub(super) async fn many_end_at_once(backend: &Backend) {
+    let queue = backend.node(
         "one",
         &Bounds {
             per_topic_max: 3_000,
@@ -149,8 +149,8 @@ pub(super) async fn many_end_at_once(twin: &Twin) {
     assert_eq!(queue.remove_topic("t").await, Ok(true));
 }
 
-pub(super) async fn a_topic_is_removed_when_it_is_empty(twin: &Twin) {
-    let queue = twin.one();
+pub(super) async fn a_topic_is_removed_when_it_is_empty(backend: &Backend) {
+    let queue = backend.one();
     assert_eq!(queue.remove_topic("absent").await, Ok(true));
     begin(&queue, "t", "g").await;
     let published = publish_many(&queue, "t", 2).await;

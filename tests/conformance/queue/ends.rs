@@ -9,11 +9,11 @@ use contract::queue::{Entry, Priority};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::{Bounds, Twin, WAIT_MS, begin, ids, kept, nothing, publish, publish_many, receive, receive_all, texts};
+use super::{Backend, Bounds, WAIT_MS, begin, ids, kept, nothing, publish, publish_many, receive, receive_all, texts};
 use crate::dice::Dice;
 
-pub(super) async fn two_receivers_share_no_open_entry(twin: &Twin) {
-    let queue = twin.one();
+pub(super) async fn two_receivers_share_no_open_entry(backend: &Backend) {
+    let queue = backend.one();
     begin(&queue, "t", "g").await;
     let mut receivers = JoinSet::new();
     for _ in 0..4 {
@@ -38,8 +38,8 @@ pub(super) async fn two_receivers_share_no_open_entry(twin: &Twin) {
     assert_eq!(had, published);
 }
 
-pub(super) async fn two_nodes_share_no_open_entry(twin: &Twin) {
-    let nodes = [twin.one(), twin.node("two", &Bounds::default())];
+pub(super) async fn two_nodes_share_no_open_entry(backend: &Backend) {
+    let nodes = [backend.one(), backend.node("two", &Bounds::default())];
     let published = publish_many(&nodes[0], "t", 100).await;
     let mut had = Vec::new();
     for turn in 0..50 {
@@ -53,8 +53,8 @@ pub(super) async fn two_nodes_share_no_open_entry(twin: &Twin) {
     assert_eq!(nodes[1].ack("t", "g", &had).await, Ok(100));
 }
 
-pub(super) async fn each_group_has_every_entry(twin: &Twin) {
-    let queue = twin.one();
+pub(super) async fn each_group_has_every_entry(backend: &Backend) {
+    let queue = backend.one();
     begin(&queue, "t", "a").await;
     begin(&queue, "t", "b").await;
     let published = publish_many(&queue, "t", 50).await;
@@ -68,8 +68,8 @@ pub(super) async fn each_group_has_every_entry(twin: &Twin) {
     nothing(&queue, "t", "b").await;
 }
 
-pub(super) async fn ends_are_counted_once(twin: &Twin) {
-    let queue = twin.one();
+pub(super) async fn ends_are_counted_once(backend: &Backend) {
+    let queue = backend.one();
     assert_eq!(queue.ack("t", "g", &[1]).await, Ok(0));
     begin(&queue, "t", "g").await;
     let published = publish_many(&queue, "t", 4).await;
@@ -84,12 +84,12 @@ pub(super) async fn ends_are_counted_once(twin: &Twin) {
     assert_eq!(queue.ack("t", "g", &published).await, Ok(0));
 }
 
-pub(super) async fn what_is_not_ended_is_given_again(twin: &Twin) {
+pub(super) async fn what_is_not_ended_is_given_again(backend: &Backend) {
     let bounds = Bounds {
         redeliver_after_ms: 400,
         ..Bounds::default()
     };
-    let queue = twin.node("one", &bounds);
+    let queue = backend.node("one", &bounds);
     begin(&queue, "t", "g").await;
     let published = publish_many(&queue, "t", 3).await;
     // All are given at once, so that all are late at once.
@@ -107,12 +107,12 @@ pub(super) async fn what_is_not_ended_is_given_again(twin: &Twin) {
     assert_eq!(queue.receive("t", "g", 10, 600).await, Ok(vec![]));
 }
 
-pub(super) async fn an_end_that_comes_late_counts(twin: &Twin) {
+pub(super) async fn an_end_that_comes_late_counts(backend: &Backend) {
     let bounds = Bounds {
         redeliver_after_ms: 100,
         ..Bounds::default()
     };
-    let queue = twin.node("one", &bounds);
+    let queue = backend.node("one", &bounds);
     begin(&queue, "t", "g").await;
     let id = publish(&queue, "t", Priority::Normal, "").await;
     receive_all(&queue, "t", "g", 1).await;
@@ -121,11 +121,11 @@ pub(super) async fn an_end_that_comes_late_counts(twin: &Twin) {
     assert_eq!(queue.receive("t", "g", 10, 200).await, Ok(vec![]));
 }
 
-pub(super) async fn chance_loses_and_repeats_nothing(twin: &Twin) {
+pub(super) async fn chance_loses_and_repeats_nothing(backend: &Backend) {
     const PUBLISHERS: u64 = 4;
     const EACH: u64 = 150;
     let mut dice = Dice::thrown("publishers and receivers of a queue");
-    let queue = twin.one();
+    let queue = backend.one();
     begin(&queue, "t", "g").await;
     let mut receivers = JoinSet::new();
     for _ in 0..3 {
@@ -166,14 +166,14 @@ pub(super) async fn chance_loses_and_repeats_nothing(twin: &Twin) {
     nothing(&queue, "t", "g").await;
 }
 
-pub(super) async fn dropped_receivers_lose_nothing(twin: &Twin) {
+pub(super) async fn dropped_receivers_lose_nothing(backend: &Backend) {
     let mut dice = Dice::thrown("receivers that are dropped");
     // What a dropped receiver was just given is given again.
     let bounds = Bounds {
         redeliver_after_ms: 300,
         ..Bounds::default()
     };
-    let queue = twin.node("one", &bounds);
+    let queue = backend.node("one", &bounds);
     begin(&queue, "t", "g").await;
     let mut open = BTreeSet::new();
     for _ in 0..60 {
@@ -208,8 +208,8 @@ async fn end(queue: &Queue, received: &[Entry], open: &mut BTreeSet<u64>) {
     }
 }
 
-pub(super) async fn a_drain_has_what_others_have_open(twin: &Twin) {
-    let queue = twin.one();
+pub(super) async fn a_drain_has_what_others_have_open(backend: &Backend) {
+    let queue = backend.one();
     begin(&queue, "t", "g").await;
     let published = publish_many(&queue, "t", 6).await;
     let had = receive_all(&queue, "t", "g", 6).await;
@@ -223,8 +223,8 @@ pub(super) async fn a_drain_has_what_others_have_open(twin: &Twin) {
     assert_eq!(queue.drain("t", "g", 3).await, Ok(vec![]));
 }
 
-pub(super) async fn a_new_group_begins_with_what_is_kept(twin: &Twin) {
-    let queue = twin.one();
+pub(super) async fn a_new_group_begins_with_what_is_kept(backend: &Backend) {
+    let queue = backend.one();
     let published = publish_many(&queue, "t", 3).await;
     assert_eq!(ids(&receive(&queue, "t", "a", 10).await), published);
     assert_eq!(queue.ack("t", "a", &published[..1]).await, Ok(1));

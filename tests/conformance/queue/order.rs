@@ -7,10 +7,10 @@ use std::time::Duration;
 use contract::queue::Priority;
 use tokio::time::Instant;
 
-use super::{Bounds, Twin, WAIT_MS, begin, ids, kept, nothing, publish, receive, receive_all, texts};
+use super::{Backend, Bounds, WAIT_MS, begin, ids, kept, nothing, publish, receive, receive_all, texts};
 
-pub(super) async fn entries_of_a_lane_come_in_order(twin: &Twin) {
-    let queue = twin.one();
+pub(super) async fn entries_of_a_lane_come_in_order(backend: &Backend) {
+    let queue = backend.one();
     begin(&queue, "t", "g").await;
     let expected = (0..300).map(|n| n.to_string()).collect::<Vec<_>>();
     for text in &expected {
@@ -22,9 +22,9 @@ pub(super) async fn entries_of_a_lane_come_in_order(twin: &Twin) {
     nothing(&queue, "t", "g").await;
 }
 
-pub(super) async fn ids_grow_over_all_lanes(twin: &Twin) {
+pub(super) async fn ids_grow_over_all_lanes(backend: &Backend) {
     use Priority::{High, Low, Normal, Urgent};
-    let queue = twin.one();
+    let queue = backend.one();
     begin(&queue, "t", "g").await;
     let mut published = Vec::new();
     for _ in 0..20 {
@@ -42,8 +42,8 @@ pub(super) async fn ids_grow_over_all_lanes(twin: &Twin) {
     assert_eq!(received, published);
 }
 
-pub(super) async fn the_urgent_overtake(twin: &Twin) {
-    let queue = twin.one();
+pub(super) async fn the_urgent_overtake(backend: &Backend) {
+    let queue = backend.one();
     begin(&queue, "t", "g").await;
     for (text, priority) in [
         ("low", Priority::Low),
@@ -60,8 +60,8 @@ pub(super) async fn the_urgent_overtake(twin: &Twin) {
     assert_eq!(all, ["urgent", "urgent too", "high", "normal", "low"]);
 }
 
-pub(super) async fn the_low_are_not_starved(twin: &Twin) {
-    let queue = twin.one();
+pub(super) async fn the_low_are_not_starved(backend: &Backend) {
+    let queue = backend.one();
     begin(&queue, "t", "g").await;
     publish(&queue, "t", Priority::Low, "low").await;
     publish(&queue, "t", Priority::Normal, "normal").await;
@@ -71,15 +71,18 @@ pub(super) async fn the_low_are_not_starved(twin: &Twin) {
     kept(&queue, "t", 102).await;
     let received = texts(&receive(&queue, "t", "g", 102).await);
     assert_eq!(received.len(), 102);
-    let place = |text: &str| received.iter().position(|other| other == text).expect("it is there");
-    assert!(place("0") < place("normal") && place("normal") < 10, "{received:?}");
-    assert!(place("low") < 20, "{received:?}");
+    let position = |text: &str| received.iter().position(|other| other == text).expect("it is there");
+    assert!(
+        position("0") < position("normal") && position("normal") < 10,
+        "{received:?}"
+    );
+    assert!(position("low") < 20, "{received:?}");
     let urgent = received.iter().filter(|text| text.parse::<u32>().is_ok());
     assert!(urgent.map(|text| text.parse::<u32>().expect("a number")).is_sorted());
 }
 
-pub(super) async fn the_low_are_not_starved_in_one_receive_after_another(twin: &Twin) {
-    let queue = twin.one();
+pub(super) async fn the_low_are_not_starved_in_one_receive_after_another(backend: &Backend) {
+    let queue = backend.one();
     begin(&queue, "t", "g").await;
     publish(&queue, "t", Priority::Low, "low").await;
     for n in 0..60 {
@@ -90,12 +93,12 @@ pub(super) async fn the_low_are_not_starved_in_one_receive_after_another(twin: &
     while received.len() < 61 {
         received.extend(texts(&receive(&queue, "t", "g", 1).await));
     }
-    let place = received.iter().position(|text| text == "low").expect("it is there");
-    assert!(place < 10, "{received:?}");
+    let position = received.iter().position(|text| text == "low").expect("it is there");
+    assert!(position < 10, "{received:?}");
 }
 
-pub(super) async fn a_receiver_has_at_most_what_it_asks_for(twin: &Twin) {
-    let queue = twin.one();
+pub(super) async fn a_receiver_has_at_most_what_it_asks_for(backend: &Backend) {
+    let queue = backend.one();
     begin(&queue, "t", "g").await;
     for n in 0..20_u32 {
         let priority = [Priority::Low, Priority::Normal, Priority::High, Priority::Urgent][n as usize % 4];
@@ -113,9 +116,9 @@ pub(super) async fn a_receiver_has_at_most_what_it_asks_for(twin: &Twin) {
     }
 }
 
-pub(super) async fn a_waiting_receiver_wakes_at_once(twin: &Twin) {
-    let receiver = twin.one();
-    let publisher = twin.node("two", &Bounds::default());
+pub(super) async fn a_waiting_receiver_wakes_at_once(backend: &Backend) {
+    let receiver = backend.one();
+    let publisher = backend.node("two", &Bounds::default());
     begin(&receiver, "t", "g").await;
     let mut late = Vec::new();
     for round in 0..150 {
@@ -141,8 +144,8 @@ pub(super) async fn a_waiting_receiver_wakes_at_once(twin: &Twin) {
     assert!(late[149] < Duration::from_secs(3), "one took {:?}", late[149]);
 }
 
-pub(super) async fn a_wait_ends_without_an_entry(twin: &Twin) {
-    let queue = twin.one();
+pub(super) async fn a_wait_ends_without_an_entry(backend: &Backend) {
+    let queue = backend.one();
     begin(&queue, "t", "g").await;
     let begun = Instant::now();
     assert_eq!(queue.receive("t", "g", 10, 150).await, Ok(vec![]));
@@ -151,8 +154,8 @@ pub(super) async fn a_wait_ends_without_an_entry(twin: &Twin) {
     assert!(took < Duration::from_secs(5), "it took {took:?}");
 }
 
-pub(super) async fn any_bytes_are_a_payload(twin: &Twin) {
-    let queue = twin.one();
+pub(super) async fn any_bytes_are_a_payload(backend: &Backend) {
+    let queue = backend.one();
     begin(&queue, "t", "g").await;
     let all = (0..=255).collect::<Vec<u8>>();
     for payload in [&b""[..], b"\0", b" ", b"\r\n", &all] {
@@ -167,11 +170,11 @@ pub(super) async fn any_bytes_are_a_payload(twin: &Twin) {
     }
 }
 
-pub(super) async fn topics_and_groups_of_any_name_are_apart(twin: &Twin) {
+pub(super) async fn topics_and_groups_of_any_name_are_apart(backend: &Backend) {
     let names = [
         "", "{", "}", "{}", "}{", "{a}", "{a}b", "a", "a}", "%7B", "%", "ü", "🦀", " ", "\r\n", "\0", "*", "a:low",
     ];
-    let queue = twin.node(
+    let queue = backend.node(
         "one",
         &Bounds {
             groups_max: 40,
@@ -198,8 +201,8 @@ pub(super) async fn topics_and_groups_of_any_name_are_apart(twin: &Twin) {
     }
 }
 
-pub(super) async fn a_replay_begins_after_an_id(twin: &Twin) {
-    let queue = twin.one();
+pub(super) async fn a_replay_begins_after_an_id(backend: &Backend) {
+    let queue = backend.one();
     assert_eq!(queue.replay("t", 0, 10).await, Ok(vec![]));
     begin(&queue, "t", "g").await;
     let mut published = Vec::new();

@@ -84,7 +84,7 @@ pub(super) async fn a_step_takes_what_a_former_read(sql: Arc<Sql>) {
             vec![text("it's é 🦀")],
         )
     };
-    let all = [0, 1, 2, 3, 4, 5].map(|place| (place, 1, place));
+    let all = [0, 1, 2, 3, 4, 5].map(|index| (index, 1, index));
     let steps = vec![
         insert("it's é 🦀"),
         read(),
@@ -519,7 +519,7 @@ pub(super) async fn concurrent_increments_lose_nothing(sql: Arc<Sql>) {
     assert_eq!(
         seen.iter().collect::<BTreeSet<_>>().len(),
         320,
-        "each has a place of its own"
+        "each has a number of its own"
     );
     assert_eq!(number(&sql, "SELECT n FROM numbers WHERE id = 1").await, 320);
 }

@@ -129,7 +129,7 @@ fn an_answer_is_never_older_than_allowed() {
         let sql = open(&settings);
         until(&sql, true).await;
         let stop = Arc::new(AtomicBool::new(false));
-        // What was answered when: the place is the number.
+        // What was answered when: the index is the number.
         let raised = Arc::new(std::sync::Mutex::new(vec![Instant::now()]));
         let writer = tokio::spawn({
             let (sql, stop, raised) = (Arc::clone(&sql), Arc::clone(&stop), Arc::clone(&raised));

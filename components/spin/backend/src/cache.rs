@@ -53,11 +53,11 @@ fn cache() -> Rc<Cache> {
 /// What makes claims of this instance unlike those of any other.
 fn origin() -> [u8; 16] {
     let mut origin = [0; 16];
-    for (place, byte) in origin
+    for (slot, byte) in origin
         .iter_mut()
         .zip(random().to_be_bytes().into_iter().chain(random().to_be_bytes()))
     {
-        *place = byte;
+        *slot = byte;
     }
     origin
 }

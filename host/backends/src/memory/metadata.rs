@@ -1,6 +1,6 @@
 //! Leases and locks in memory.
 //!
-//! What has ended is never shown. It is freed a little with every write: each looks at a few of the places that
+//! What has ended is never shown. It is freed a little with every write: each looks at a few of the entries that
 //! were not looked at for longest, more than it can add, so that memory follows what lives.
 
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use super::mutex::lock;
 use contract::Fault;
 use contract::metadata::Lease;
 
-/// Places looked at for every lease or lock that is written.
+/// Entries looked at for every lease or lock that is written.
 const SWEPT_PER_WRITE: usize = 4;
 
 /// The settings of the metadata in memory.

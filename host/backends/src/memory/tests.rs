@@ -1,4 +1,4 @@
-//! What the twins in memory promise, on paused time.
+//! What the backends in memory promise, on paused time.
 
 use std::collections::HashMap;
 use std::time::Duration;

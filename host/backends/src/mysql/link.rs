@@ -6,7 +6,7 @@
 //! committed before it began, so the batches of the components, which lock the row that orders them first (the
 //! head of a conversation or of an inbox) and read after that, read the newest state, as behind SQLite's only writer.
 //! (What ends while a statement looks is another matter: MariaDB may show a later transaction without a former that it
-//! had waited for. Who reads pages by place is told so by the contract.)
+//! had waited for. Who reads pages by position is told so by the contract.)
 //! The default level of MySQL, REPEATABLE READ, would show them the state before the lock was theirs, and lock gaps
 //! between rows on top.
 

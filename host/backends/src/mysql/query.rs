@@ -60,7 +60,7 @@ fn bind(params: &[Value]) -> Result<Params, Error> {
     let bound = params
         .iter()
         .enumerate()
-        .map(|(place, param)| value::bind(place, param));
+        .map(|(index, param)| value::bind(index, param));
     Ok(Params::Positional(bound.collect::<Result<_, _>>()?))
 }
 

@@ -100,7 +100,7 @@ impl<'a> Filled<'a> {
             )));
         }
         let statement = gate::read(sql)?;
-        let expected = statement.places.len();
+        let expected = statement.placeholders.len();
         if params.len() != expected {
             return Err(Error::Invalid(format!(
                 "the statement has {expected} parameters, {} are given",
@@ -119,14 +119,14 @@ impl<'a> Filled<'a> {
     fn write_with(&self, taken: &[Taken], text: &mut String) -> Result<(), Error> {
         let mut instead = vec![None; if taken.is_empty() { 0 } else { self.params.len() }];
         for taken in taken {
-            if let Some(place) = instead.get_mut(taken.param as usize) {
-                *place = Some(taken);
+            if let Some(slot) = instead.get_mut(taken.param as usize) {
+                *slot = Some(taken);
             }
         }
         let sql = self.statement.text;
         let mut from = 0;
-        for (index, (place, param)) in self.statement.places.iter().zip(self.params).enumerate() {
-            text.push_str(sql.get(from..*place).unwrap_or_default());
+        for (index, (placeholder, param)) in self.statement.placeholders.iter().zip(self.params).enumerate() {
+            text.push_str(sql.get(from..*placeholder).unwrap_or_default());
             match instead.get(index).copied().flatten() {
                 Some(taken) => {
                     text.push(' ');
@@ -134,7 +134,7 @@ impl<'a> Filled<'a> {
                 }
                 None => value::write(text, index, param)?,
             }
-            from = place + 1;
+            from = placeholder + 1;
         }
         text.push_str(sql.get(from..).unwrap_or_default());
         Ok(())

@@ -13,13 +13,13 @@ const BINARY: u16 = 63;
 
 /// Writes a value as it stands in a statement, with a space before it and a negative number in parentheses, so that
 /// it never grows together with what is there.
-pub(super) fn write(text: &mut String, place: usize, value: &Value) -> Result<(), Error> {
+pub(super) fn write(text: &mut String, index: usize, value: &Value) -> Result<(), Error> {
     text.push(' ');
     match value {
         Value::Null => text.push_str("NULL"),
         Value::Integer(number) if *number < 0 => append(text, format_args!("({number})")),
         Value::Integer(number) => append(text, format_args!("{number}")),
-        Value::Real(number) if !number.is_finite() => return Err(not_finite(place)),
+        Value::Real(number) if !number.is_finite() => return Err(not_finite(index)),
         // With an exponent it is a floating point number, without one it would be a decimal.
         Value::Real(number) if number.is_sign_negative() => append(text, format_args!("({number:e})")),
         Value::Real(number) => append(text, format_args!("{number:e}")),
@@ -30,19 +30,19 @@ pub(super) fn write(text: &mut String, place: usize, value: &Value) -> Result<()
 }
 
 /// A value as a parameter of a prepared statement.
-pub(super) fn bind(place: usize, value: &Value) -> Result<mysql_async::Value, Error> {
+pub(super) fn bind(index: usize, value: &Value) -> Result<mysql_async::Value, Error> {
     Ok(match value {
         Value::Null => mysql_async::Value::NULL,
         Value::Integer(number) => mysql_async::Value::Int(*number),
-        Value::Real(number) if !number.is_finite() => return Err(not_finite(place)),
+        Value::Real(number) if !number.is_finite() => return Err(not_finite(index)),
         Value::Real(number) => mysql_async::Value::Double(*number),
         Value::Text(text) => mysql_async::Value::Bytes(text.clone().into_bytes()),
         Value::Blob(bytes) => mysql_async::Value::Bytes(bytes.clone()),
     })
 }
 
-fn not_finite(place: usize) -> Error {
-    Error::Invalid(format!("parameter {place} is not a finite number"))
+fn not_finite(index: usize) -> Error {
+    Error::Invalid(format!("parameter {index} is not a finite number"))
 }
 
 fn append(text: &mut String, value: std::fmt::Arguments<'_>) {

@@ -76,8 +76,8 @@ impl ReadThrough {
     pub fn new(settings: Settings) -> Self {
         let (one, other) = (RandomState::new().hash_one(0), RandomState::new().hash_one(1));
         let mut origin = [0; 16];
-        for (place, byte) in origin.iter_mut().zip([one.to_be_bytes(), other.to_be_bytes()].concat()) {
-            *place = byte;
+        for (slot, byte) in origin.iter_mut().zip([one.to_be_bytes(), other.to_be_bytes()].concat()) {
+            *slot = byte;
         }
         Self {
             settings,
@@ -167,31 +167,31 @@ impl ReadThrough {
         let mut held = Held::none(&self.flights);
         let lapses = Instant::now() + ms(self.settings.load_within_ms);
         let mut claims = Vec::new();
-        for (place, key) in looking.open() {
+        for (index, key) in looking.open() {
             let ticket = self.last_ticket.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
             if held.start(caller, key, ticket, lapses, self.settings.loads_max) {
-                claims.push((place, ticket, claim::of(&self.origin, ticket)));
+                claims.push((index, ticket, claim::of(&self.origin, ticket)));
             }
         }
         let entries = claims
             .iter()
-            .filter_map(|(place, _, claim)| Some((looking.key(*place)?.to_owned(), claim.clone())))
+            .filter_map(|(index, _, claim)| Some((looking.key(*index)?.to_owned(), claim.clone())))
             .collect();
         let Ok(before) = self.ask(cache.claim(entries, self.settings.load_within_ms)).await else {
             return looking.failed();
         };
-        for ((place, ticket, claim), before) in claims.into_iter().zip(before) {
+        for ((index, ticket, claim), before) in claims.into_iter().zip(before) {
             // A claim that was sent again, its answer being lost, is found to be there.
             match before.filter(|before| *before != claim).as_deref().map(read) {
                 None => {
                     held.claimed(ticket, claim);
-                    looking.set(place, Found::Load(ticket));
+                    looking.set(index, Found::Load(ticket));
                 }
                 // Another node loads it: this one does as well, for its own callers and unkept.
-                Some(None) => looking.set(place, Found::Load(ticket)),
+                Some(None) => looking.set(index, Found::Load(ticket)),
                 Some(Some(found)) => {
                     held.end(ticket);
-                    looking.cached(place, found);
+                    looking.cached(index, found);
                 }
             }
         }
@@ -233,7 +233,7 @@ impl ReadThrough {
 struct Looking<'a> {
     keys: &'a [String],
     found: Vec<Option<Found>>,
-    /// The first place of the same key, for each place.
+    /// The first index of the same key, for each index.
     first: Vec<usize>,
     tally: Tally,
     waited: bool,
@@ -241,9 +241,11 @@ struct Looking<'a> {
 
 impl<'a> Looking<'a> {
     fn new(keys: &'a [String]) -> Self {
-        let mut places = std::collections::HashMap::with_capacity(keys.len());
+        let mut first_of = std::collections::HashMap::with_capacity(keys.len());
         let first = keys.iter().enumerate();
-        let first = first.map(|(place, key)| *places.entry(key).or_insert(place)).collect();
+        let first = first
+            .map(|(index, key)| *first_of.entry(key).or_insert(index))
+            .collect();
         Self {
             keys,
             found: vec![None; keys.len()],
@@ -253,11 +255,11 @@ impl<'a> Looking<'a> {
         }
     }
 
-    /// The keys without an answer, each once, with their places.
+    /// The keys without an answer, each once, with their indexes.
     fn open(&self) -> Vec<(usize, String)> {
         let each = self.keys.iter().zip(&self.found).zip(&self.first).enumerate();
-        each.filter(|(place, ((_, found), first))| found.is_none() && place == *first)
-            .map(|(place, ((key, _), _))| (place, key.clone()))
+        each.filter(|(index, ((_, found), first))| found.is_none() && index == *first)
+            .map(|(index, ((key, _), _))| (index, key.clone()))
             .collect()
     }
 
@@ -265,30 +267,30 @@ impl<'a> Looking<'a> {
         self.open().into_iter().map(|(_, key)| key).collect()
     }
 
-    fn key(&self, place: usize) -> Option<&str> {
-        self.keys.get(place).map(String::as_str)
+    fn key(&self, index: usize) -> Option<&str> {
+        self.keys.get(index).map(String::as_str)
     }
 
     /// Takes what the cache has of the open keys.
     fn take(&mut self, cached: Vec<Option<Vec<u8>>>) {
-        for ((place, _), cached) in self.open().into_iter().zip(cached) {
+        for ((index, _), cached) in self.open().into_iter().zip(cached) {
             if let Some(found) = cached.as_deref().and_then(read) {
-                self.cached(place, found);
+                self.cached(index, found);
             }
         }
     }
 
-    fn cached(&mut self, place: usize, found: Found) {
+    fn cached(&mut self, index: usize, found: Found) {
         match found {
             _ if self.waited => self.tally.waited += 1,
             Found::Absent => self.tally.absent += 1,
             Found::Value(_) | Found::Load(_) => self.tally.hit += 1,
         }
-        self.set(place, found);
+        self.set(index, found);
     }
 
-    fn set(&mut self, place: usize, found: Found) {
-        if let Some(at) = self.found.get_mut(place) {
+    fn set(&mut self, index: usize, found: Found) {
+        if let Some(at) = self.found.get_mut(index) {
             *at = Some(found);
         }
     }
@@ -309,14 +311,14 @@ impl<'a> Looking<'a> {
             .first
             .iter()
             .enumerate()
-            .map(|(place, first)| match self.found.get(*first).cloned().flatten() {
-                Some(Found::Load(_)) if place != *first => Found::Load(NOT_KEPT),
+            .map(|(index, first)| match self.found.get(*first).cloned().flatten() {
+                Some(Found::Load(_)) if index != *first => Found::Load(NOT_KEPT),
                 Some(found) => found,
                 None => Found::Load(NOT_KEPT),
             })
             .collect();
         let firsts = answers.iter().zip(&self.first).enumerate();
-        let misses = firsts.filter(|(place, (found, first))| place == *first && matches!(found, Found::Load(_)));
+        let misses = firsts.filter(|(index, (found, first))| index == *first && matches!(found, Found::Load(_)));
         self.tally.miss = u64::try_from(misses.count()).unwrap_or(u64::MAX);
         (answers, self.tally)
     }

@@ -16,42 +16,45 @@ pub(super) fn is_missing_script(error: &RedisError) -> bool {
     error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
 }
 
-/// The fault that a failure is; `place` says whose server, and where.
-pub(super) fn of(error: &RedisError, place: &str) -> Fault {
+/// The fault that a failure is; `server` says whose server, and where.
+pub(super) fn of(error: &RedisError, server: &str) -> Fault {
     if error.is_timeout() {
-        return Fault::Timeout(format!("{place}: no answer in time"));
+        return Fault::Timeout(format!("{server}: no answer in time"));
     }
     let detail = error.detail().unwrap_or_default();
     match error.kind() {
         // A script meets the bound of memory in the middle: the code is then in its detail.
         _ if error.code() == Some("OOM") || detail.contains("OOM command not allowed") => {
-            Fault::Overloaded(format!("{place}: its memory is full"))
+            Fault::Overloaded(format!("{server}: its memory is full"))
         }
-        ErrorKind::AuthenticationFailed | ErrorKind::Server(ServerErrorKind::NoPerm) => refused(error, place),
-        ErrorKind::Server(ServerErrorKind::BusyLoading) => unavailable(place, "it is loading its data"),
-        ErrorKind::Server(ServerErrorKind::ReadOnly) => unavailable(place, "it is a replica and takes no writes"),
-        ErrorKind::Server(ServerErrorKind::MasterDown) => unavailable(place, "its master is down"),
-        ErrorKind::Server(ServerErrorKind::ClusterDown) => unavailable(place, "the cluster is down"),
-        ErrorKind::Server(ServerErrorKind::TryAgain) => unavailable(place, "the key is on its way to another node"),
+        ErrorKind::AuthenticationFailed | ErrorKind::Server(ServerErrorKind::NoPerm) => refused(error, server),
+        ErrorKind::Server(ServerErrorKind::BusyLoading) => unavailable(server, "it is loading its data"),
+        ErrorKind::Server(ServerErrorKind::ReadOnly) => unavailable(server, "it is a replica and takes no writes"),
+        ErrorKind::Server(ServerErrorKind::MasterDown) => unavailable(server, "its master is down"),
+        ErrorKind::Server(ServerErrorKind::ClusterDown) => unavailable(server, "the cluster is down"),
+        ErrorKind::Server(ServerErrorKind::TryAgain) => unavailable(server, "the key is on its way to another node"),
         ErrorKind::Server(ServerErrorKind::Moved | ServerErrorKind::Ask) => unavailable(
-            place,
+            server,
             "the key is on another node: is this a cluster and not said to be one",
         ),
         ErrorKind::Extension => match error.code() {
-            Some("NOAUTH" | "WRONGPASS") => refused(error, place),
-            Some("WRONGTYPE") => unavailable(place, "a key holds another type: somebody else writes under the prefix"),
-            code => unavailable(place, &format!("{} {detail}", code.unwrap_or("error"))),
+            Some("NOAUTH" | "WRONGPASS") => refused(error, server),
+            Some("WRONGTYPE") => unavailable(
+                server,
+                "a key holds another type: somebody else writes under the prefix",
+            ),
+            code => unavailable(server, &format!("{} {detail}", code.unwrap_or("error"))),
         },
-        _ => unavailable(place, &error.to_string()),
+        _ => unavailable(server, &error.to_string()),
     }
 }
 
-fn refused(error: &RedisError, place: &str) -> Fault {
-    unavailable(place, &format!("user or password refused: {error}"))
+fn refused(error: &RedisError, server: &str) -> Fault {
+    unavailable(server, &format!("user or password refused: {error}"))
 }
 
-fn unavailable(place: &str, what: &str) -> Fault {
-    Fault::Unavailable(format!("{place}: {}", what.trim_end()))
+fn unavailable(server: &str, what: &str) -> Fault {
+    Fault::Unavailable(format!("{server}: {}", what.trim_end()))
 }
 
 #[cfg(test)]

@@ -82,7 +82,7 @@ impl ConnectionLike for Line {
 pub(super) struct Dial {
     end: End,
     /// Whose server, and where; for messages.
-    pub(super) place: String,
+    pub(super) server: String,
     pub(super) connect_timeout: Duration,
 }
 
@@ -100,7 +100,7 @@ impl Dial {
         let redis = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
         Ok(Self {
             end: End::Server(Client::open(info.set_redis_settings(redis))?),
-            place: format!("redis of {role} at {}", shown(url)),
+            server: format!("redis of {role} at {}", shown(url)),
             connect_timeout,
         })
     }
@@ -123,10 +123,10 @@ impl Dial {
         if reads_replicas {
             client = client.read_routing_strategy(RandomReplicaStrategy);
         }
-        let places = urls.iter().map(|url| shown(url)).collect::<Vec<_>>();
+        let servers = urls.iter().map(|url| shown(url)).collect::<Vec<_>>();
         Ok(Self {
             end: End::Cluster(Box::new(client.build()?)),
-            place: format!("redis cluster of {role} at {}", places.join(", ")),
+            server: format!("redis cluster of {role} at {}", servers.join(", ")),
             connect_timeout,
         })
     }
@@ -170,12 +170,12 @@ impl pool::Connect for Dial {
 
     async fn connect(&self) -> Result<Line, String> {
         let made = self.line(|| {}).await;
-        made.map_err(|error| fault::of(&error, &self.place).to_string())
+        made.map_err(|error| fault::of(&error, &self.server).to_string())
     }
 
     async fn check(&self, line: &mut Line) -> Result<(), String> {
         line.ping()
             .await
-            .map_err(|error| fault::of(&error, &self.place).to_string())
+            .map_err(|error| fault::of(&error, &self.server).to_string())
     }
 }

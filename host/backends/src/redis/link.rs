@@ -32,7 +32,7 @@ pub struct Link {
     role: &'static str,
     prefix: String,
     /// Whose servers, and where; for messages.
-    place: String,
+    server: String,
     topology: Topology,
     /// To where the truth is.
     wires: Vec<Wire>,
@@ -67,7 +67,7 @@ impl Link {
                 "" => format!("mpim:{role}:"),
                 prefix => prefix.to_owned(),
             },
-            place: exclusive.place.clone(),
+            server: exclusive.server.clone(),
             topology: settings.topology,
             wires: keep(dials),
             readers: keep(readers),
@@ -90,7 +90,7 @@ impl Link {
     pub async fn block<T: FromRedisValue>(&self, command: &Cmd, wait: Duration) -> Result<T, Fault> {
         let mut lease = self.pool().acquire().await.map_err(|refusal| match refusal {
             Refusal::Unreachable(what) => Fault::Unavailable(what),
-            Refusal::Exhausted(_) => Fault::Overloaded(format!("{}: {refusal}", self.place)),
+            Refusal::Exhausted(_) => Fault::Overloaded(format!("{}: {refusal}", self.server)),
         })?;
         // Whoever drops this while it waits leaves a connection that is in the middle of something.
         lease.retire();
@@ -112,7 +112,7 @@ impl Link {
         // How long it took is up to who publishes, so it is only counted.
         let result = if answer.is_ok() { "ok" } else { "failed" };
         counter!("mpim_redis_calls_total", "role" => self.role, "result" => result).increment(1);
-        answer.map_err(|error| fault::of(&error, &self.place))
+        answer.map_err(|error| fault::of(&error, &self.server))
     }
 
     /// Whether the servers answer; if not, what is wrong, and where. For the start: waits for a connection to be made.
@@ -122,7 +122,7 @@ impl Link {
             for wire in self.wires.iter().chain(&self.readers) {
                 let mut line = wire.line().await?;
                 let pinged = line.ping().await;
-                pinged.map_err(|error| fault::of(&error, &self.place))?;
+                pinged.map_err(|error| fault::of(&error, &self.server))?;
             }
             Ok(())
         });
@@ -151,7 +151,7 @@ impl Link {
     /// Asks on the connection whose turn it is. One that fails, or is not heard of in time, is looked after.
     async fn attempt<T>(&self, wires: &[Wire], ask: impl AsyncFnOnce(Line) -> RedisResult<T>) -> Result<T, Fault> {
         let Some(wire) = self.next(wires) else {
-            return Err(Fault::Unavailable(format!("{}: no server is known", self.place)));
+            return Err(Fault::Unavailable(format!("{}: no server is known", self.server)));
         };
         let line = wire.line().await?;
         let doubt = Doubt(Some(wire));
@@ -163,7 +163,7 @@ impl Link {
         {
             doubt.settle();
         }
-        answer.map_err(|error| fault::of(&error, &self.place))
+        answer.map_err(|error| fault::of(&error, &self.server))
     }
 
     /// The next of those that work, or of all if none does.
@@ -198,7 +198,7 @@ impl Link {
     }
 
     fn late(&self, after: Duration) -> Fault {
-        Fault::Timeout(format!("{}: no answer within {after:?}", self.place))
+        Fault::Timeout(format!("{}: no answer within {after:?}", self.server))
     }
 }
 
@@ -251,7 +251,7 @@ impl fmt::Debug for Link {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Link")
-            .field("place", &self.place)
+            .field("server", &self.server)
             .field("topology", &self.topology)
             .field("prefix", &self.prefix)
             .finish_non_exhaustive()

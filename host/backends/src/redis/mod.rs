@@ -1,7 +1,8 @@
-//! The twins that live in Redis: what a cluster of nodes shares.
+//! The backends that live in Redis: what a cluster of nodes shares.
 //!
-//! Each obeys the contract of its twin in memory. What they keep there, and how, are the rules of [`keyspace`]; here are
-//! the ways to the servers. [`Link`] alone knows what the servers are to each other and types every failure.
+//! Each obeys the contract that the one in memory obeys. What they keep in Redis, and how, are the rules of
+//! [`keyspace`]; this is how commands come to the servers. [`Link`] alone knows what the servers are to each other and
+//! types every failure.
 
 mod address;
 mod cache;

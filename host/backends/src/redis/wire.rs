@@ -94,7 +94,7 @@ impl Keeper {
             let line = self.connect().await;
             self.state.send_replace(State::Ready(line.clone()));
             self.watch(line).await;
-            tracing::warn!(place = self.dial.place, "connection lost");
+            tracing::warn!(server = self.dial.server, "connection lost");
             self.state.send_replace(State::Connecting);
         }
     }
@@ -107,7 +107,7 @@ impl Keeper {
             match self.dial.line(move || doubts.notify_one()).await {
                 Ok(line) => return line,
                 Err(error) => {
-                    let fault = match fault::of(&error, &self.dial.place) {
+                    let fault = match fault::of(&error, &self.dial.server) {
                         // Nothing was asked yet, so nothing is uncertain.
                         Fault::Timeout(what) => Fault::Unavailable(what),
                         fault => fault,

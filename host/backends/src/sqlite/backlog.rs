@@ -124,15 +124,15 @@ impl<T> Consumer<T> {
     }
 }
 
-/// Where the only one who serves gathers jobs before it takes them.
+/// Where the only one who serves waits for a group of jobs before it takes them.
 impl<T> Consumer<T> {
     /// Waits until `wanted` jobs wait, or for `at_most`. What waits stays in line.
-    pub(super) fn gather(&self, wanted: usize, at_most: Duration) {
+    pub(super) fn wait_for_group(&self, wanted: usize, at_most: Duration) {
         let mut line = self.0.lock();
         line.wanted = wanted.min(self.0.bound);
         let few = |line: &mut Line<T>| line.waiting.len() < line.wanted && !line.closed;
-        let gathered = self.0.arrived.wait_timeout_while(line, at_most, few);
-        line = gathered.unwrap_or_else(PoisonError::into_inner).0;
+        let waited = self.0.arrived.wait_timeout_while(line, at_most, few);
+        line = waited.unwrap_or_else(PoisonError::into_inner).0;
         line.wanted = 1;
     }
 }

@@ -1,7 +1,7 @@
 //! The embedded relational store: one file, one thread that writes, a few that read.
 //!
 //! Owns the file while it is open (that no other process has it is the host's to see to; one that does makes
-//! writes `unavailable`, never wrong). An answered write is on the disk. Writers gather: the more callers write at
+//! writes `unavailable`, never wrong). An answered write is on the disk. Commits are made in groups: the more callers write at
 //! once, the fewer times the disk is waited for. Knows no schema but by its migrations.
 
 mod alarm;

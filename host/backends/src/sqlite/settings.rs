@@ -27,7 +27,7 @@ pub struct Settings {
     pub group_max: usize,
     /// How long the writer waits, in microseconds, until as many jobs wait again as it committed last; never longer
     /// than half of what that commit took, and never when it committed one job alone.
-    pub gather_max_us: u64,
+    pub group_wait_max_us: u64,
     /// Jobs that may wait for the writer, and for the readers; one more is `overloaded`.
     pub queue_max: usize,
     /// Steps of one batch; one more is `invalid`.
@@ -67,7 +67,7 @@ impl Default for Settings {
             synchronous: Synchronous::Full,
             readers: 2,
             group_max: 256,
-            gather_max_us: 1000,
+            group_wait_max_us: 1000,
             queue_max: 4096,
             steps_max: 4096,
             rows_max: 10_000,
@@ -93,9 +93,9 @@ impl Settings {
         Duration::from_millis(self.busy_timeout_ms.min(u64::from(i32::MAX.unsigned_abs())))
     }
 
-    /// How long the writer gathers.
-    pub(super) fn gather_max(&self) -> Duration {
-        Duration::from_micros(self.gather_max_us)
+    /// How long the writer waits for its group to fill.
+    pub(super) fn group_wait_max(&self) -> Duration {
+        Duration::from_micros(self.group_wait_max_us)
     }
 
     /// How long one job may run.

@@ -51,7 +51,7 @@ pub(super) enum Access {
     Write,
 }
 
-/// Runs one statement to its end. What is taken stands in for the parameters at its places.
+/// Runs one statement to its end. What is taken stands in for the parameters at its placeholders.
 pub(super) fn run(
     connection: &Connection,
     sql: &str,
@@ -72,8 +72,8 @@ pub(super) fn run(
         return Err(Error::Invalid("a query must be a statement without effect".to_owned()));
     }
     bind(&mut statement, params)?;
-    for (place, param) in taken {
-        bind_one(&mut statement, *place, param)?;
+    for (index, param) in taken {
+        bind_one(&mut statement, *index, param)?;
     }
     let rows = read(&mut statement, budget)?;
     // The count of a reading statement would be that of the writing one before it.
@@ -89,25 +89,25 @@ fn bind(statement: &mut Statement<'_>, params: &[Value]) -> Result<(), Error> {
             params.len()
         )));
     }
-    for (place, param) in params.iter().enumerate() {
-        bind_one(statement, place, param)?;
+    for (index, param) in params.iter().enumerate() {
+        bind_one(statement, index, param)?;
     }
     Ok(())
 }
 
-fn bind_one(statement: &mut Statement<'_>, place: usize, param: &Value) -> Result<(), Error> {
+fn bind_one(statement: &mut Statement<'_>, index: usize, param: &Value) -> Result<(), Error> {
     let value = match param {
         Value::Null => ValueRef::Null,
         Value::Integer(number) => ValueRef::Integer(*number),
         Value::Real(number) if number.is_nan() => {
-            return Err(Error::Invalid(format!("parameter {place} is not a number")));
+            return Err(Error::Invalid(format!("parameter {index} is not a number")));
         }
         Value::Real(number) => ValueRef::Real(*number),
         Value::Text(text) => ValueRef::Text(text.as_bytes()),
         Value::Blob(bytes) => ValueRef::Blob(bytes),
     };
     statement
-        .raw_bind_parameter(place + 1, ToSqlOutput::Borrowed(value))
+        .raw_bind_parameter(index + 1, ToSqlOutput::Borrowed(value))
         .map_err(from_statement)
 }
 

@@ -460,19 +460,19 @@ async fn closing_answers_what_waits() {
 }
 
 #[test]
-fn one_who_gathers_waits_for_as_many_as_wanted_or_for_its_time() {
+fn one_who_commits_groups_waits_for_as_many_as_wanted_or_for_its_time() {
     let line = Backlog::new("write", 8);
     let consumer = line.consumer();
     line.push(1).unwrap();
-    consumer.gather(2, Duration::ZERO);
+    consumer.wait_for_group(2, Duration::ZERO);
     assert_eq!(consumer.take(8), Some(vec![1]));
     std::thread::scope(|scope| {
         scope.spawn(|| (2..5).for_each(|job| line.push(job).unwrap()));
-        consumer.gather(3, Duration::from_secs(60));
+        consumer.wait_for_group(3, Duration::from_secs(60));
     });
     assert_eq!(consumer.take(2), Some(vec![2, 3]));
     line.close();
-    consumer.gather(5, Duration::from_secs(60));
+    consumer.wait_for_group(5, Duration::from_secs(60));
     assert_eq!(consumer.take(8), Some(vec![4]));
     assert_eq!(consumer.take(8), None);
     assert_eq!(line.push(6), Err(Refused::Closed));

@@ -1,4 +1,4 @@
-//! The one thread that writes: it gathers the jobs that wait, commits them together and only then answers.
+//! The one thread that writes: it takes the jobs that wait as one group, commits it and only then answers.
 //!
 //! A job is kept whole or not at all, and one that fails harms no other. A group runs first without a way back for
 //! single jobs, since a savepoint copies every page that is changed after it; most jobs that fail do so before they
@@ -87,7 +87,7 @@ pub(super) fn serve(pen: &Pen, jobs: &Consumer<Job>, path: &Path, settings: &Set
         // Callers that were answered together often come again together. Without this the first of them would be
         // committed alone, and the others would wait for that.
         if size > 1 {
-            jobs.gather(size, settings.gather_max().min(begun.elapsed() / 2));
+            jobs.wait_for_group(size, settings.group_wait_max().min(begun.elapsed() / 2));
         }
     }
 }

@@ -156,7 +156,7 @@ struct Listener {
 impl Listener {
     async fn run(self) {
         let mut pause = PAUSE_FIRST;
-        for (client, place) in self.listen.servers.iter().cycle() {
+        for (client, server) in self.listen.servers.iter().cycle() {
             let gone = Arc::new(Notify::new());
             match self.connect(client, Arc::clone(&gone)).await {
                 Ok(connection) => {
@@ -168,7 +168,7 @@ impl Listener {
                     self.state.send_replace(State::Connecting);
                     counter!("mpim_queue_reconnects_total").increment(1);
                     tracing::warn!(
-                        place,
+                        server,
                         "subscription lost: what is published until it is back is not heard"
                     );
                 }

@@ -1,4 +1,4 @@
-//! Several questions at once.
+//! Many questions asked at once.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -8,7 +8,7 @@ use contract::Fault;
 
 /// The answers in the order of the questions, which are asked without waiting for each other. The first failure ends
 /// all.
-pub async fn gather<T, F>(questions: impl IntoIterator<Item = F>) -> Result<Vec<T>, Fault>
+pub async fn try_join_all<T, F>(questions: impl IntoIterator<Item = F>) -> Result<Vec<T>, Fault>
 where
     F: Future<Output = Result<T, Fault>>,
 {
