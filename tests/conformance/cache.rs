@@ -59,10 +59,13 @@ on_every_backend!(
     a_counter_is_text_and_text_may_be_a_counter,
     what_is_no_counter_is_invalid,
     a_counter_does_not_overflow,
-    many_tasks_count_together,
+    a_counter_is_decremented,
+    many_tasks_count_at_once,
     a_counter_ends_with_the_time_of_its_first_add,
     chance_finds_no_difference_from_a_map,
 );
+
+mod lists;
 
 async fn get(cache: &Cache, key: &str) -> Result<Option<Vec<u8>>, Fault> {
     cache.get(key).await
@@ -226,7 +229,20 @@ async fn a_counter_does_not_overflow(cache: Arc<Cache>) {
     }
 }
 
-async fn many_tasks_count_together(cache: Arc<Cache>) {
+async fn a_counter_is_decremented(cache: Arc<Cache>) {
+    let decrement = async |by| cache.decrement("n".to_owned(), by, LONG_MS).await;
+    assert_eq!(decrement(5).await, Ok(-5));
+    assert_eq!(decrement(-7).await, Ok(2));
+    assert_eq!(increment(&cache, "n", 1).await, Ok(3));
+    is(&cache, "n", "3").await;
+    let overflow = Err(Fault::Invalid("the counter would overflow".to_owned()));
+    assert_eq!(decrement(i64::MIN).await, overflow, "it has no negative");
+    assert_eq!(decrement(i64::MAX).await, Ok(3 - i64::MAX));
+    assert_eq!(decrement(i64::MAX).await, overflow);
+    is(&cache, "n", (3 - i64::MAX).to_string()).await;
+}
+
+async fn many_tasks_count_at_once(cache: Arc<Cache>) {
     let mut tasks = JoinSet::new();
     for _ in 0..50 {
         let cache = Arc::clone(&cache);

@@ -1,7 +1,7 @@
 //! The caches, as one. What a cache promises is in [`contract::cache`].
 
 use contract::Fault;
-use contract::cache::Exchange;
+use contract::cache::{End, Exchange};
 
 use crate::{memory, redis};
 
@@ -26,7 +26,7 @@ impl Cache {
     /// The value of a key, where it is there and alive.
     pub async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Fault> {
         match self {
-            Self::Memory(cache) => Ok(cache.get(key)),
+            Self::Memory(cache) => cache.get(key),
             Self::Redis(cache) => cache.get(key).await,
         }
     }
@@ -34,7 +34,7 @@ impl Cache {
     /// One answer a key, in the order asked.
     pub async fn get_many(&self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, Fault> {
         match self {
-            Self::Memory(cache) => Ok(keys.iter().map(|key| cache.get(key)).collect()),
+            Self::Memory(cache) => Ok(cache.get_many(keys)),
             Self::Redis(cache) => cache.get_many(keys).await,
         }
     }
@@ -62,7 +62,7 @@ impl Cache {
     /// after it was deleted, where [`Self::get_many`] may ask a replica that is a little behind.
     pub async fn current(&self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, Fault> {
         match self {
-            Self::Memory(cache) => Ok(keys.iter().map(|key| cache.get(key)).collect()),
+            Self::Memory(cache) => Ok(cache.get_many(keys)),
             Self::Redis(cache) => cache.current(keys).await,
         }
     }
@@ -105,6 +105,39 @@ impl Cache {
         match self {
             Self::Memory(cache) => cache.increment(key, by, ttl_ms),
             Self::Redis(cache) => cache.increment(&key, by, ttl_ms).await,
+        }
+    }
+
+    /// Takes from a counter; otherwise as [`Self::increment`].
+    pub async fn decrement(&self, key: String, by: i64, ttl_ms: u64) -> Result<i64, Fault> {
+        match self {
+            Self::Memory(cache) => cache.decrement(key, by, ttl_ms),
+            Self::Redis(cache) => cache.decrement(&key, by, ttl_ms).await,
+        }
+    }
+
+    /// Whether a key holds anything.
+    pub async fn exists(&self, key: &str) -> Result<bool, Fault> {
+        match self {
+            Self::Memory(cache) => Ok(cache.exists(key)),
+            Self::Redis(cache) => cache.exists(key).await,
+        }
+    }
+
+    /// Pushes values to one end of a list, all or none, and gives its new length; the time to live is that of the push
+    /// that began it.
+    pub async fn push(&self, end: End, key: String, values: Vec<Vec<u8>>, ttl_ms: u64) -> Result<u64, Fault> {
+        match self {
+            Self::Memory(cache) => cache.push(end, key, values, ttl_ms),
+            Self::Redis(cache) => cache.push(end, &key, values, ttl_ms).await,
+        }
+    }
+
+    /// The values of a list from one index to another, both included; negative ones count from the end.
+    pub async fn range(&self, key: &str, start: i64, stop: i64) -> Result<Vec<Vec<u8>>, Fault> {
+        match self {
+            Self::Memory(cache) => cache.range(key, start, stop),
+            Self::Redis(cache) => cache.range(key, start, stop).await,
         }
     }
 }

@@ -8,7 +8,8 @@ use redis::{Cmd, FromRedisValue};
 
 use crate::script::Script;
 
-/// What carries commands to the servers of one role. Each failure comes typed; no call is repeated unless a server
+/// What carries commands to the servers of one role. Each failure comes typed, that a key holds another kind of value as
+/// [`OtherKind`](contract::cache::Refusal::OtherKind); no call is repeated unless a server
 /// refused it before it did anything.
 pub trait Link {
     /// What keys that may be used together have in common.

@@ -11,7 +11,7 @@ use super::stores::guest;
 use super::wit::cache as wit;
 use super::wit::types::Error;
 use backends::read_through::Tally;
-use contract::cache::{Filled, Found};
+use contract::cache::{End, Filled, Found};
 
 /// How the lookups of one function were answered.
 pub(super) struct Counters {
@@ -120,6 +120,43 @@ impl<T: Send + 'static> wit::HostWithStore<T> for HasSelf<Guest> {
     async fn increment(accessor: &Accessor<T, Self>, key: String, by: i64, ttl_ms: u64) -> Result<i64, Error> {
         let guest = guest(accessor);
         Ok(guest.node.cache.increment(guest.cached(&key), by, ttl_ms).await?)
+    }
+
+    async fn decrement(accessor: &Accessor<T, Self>, key: String, by: i64, ttl_ms: u64) -> Result<i64, Error> {
+        let guest = guest(accessor);
+        Ok(guest.node.cache.decrement(guest.cached(&key), by, ttl_ms).await?)
+    }
+
+    async fn exists(accessor: &Accessor<T, Self>, key: String) -> Result<bool, Error> {
+        let guest = guest(accessor);
+        Ok(guest.node.cache.exists(&guest.cached(&key)).await?)
+    }
+
+    async fn push_left(
+        accessor: &Accessor<T, Self>,
+        key: String,
+        values: Vec<Vec<u8>>,
+        ttl_ms: u64,
+    ) -> Result<u64, Error> {
+        let guest = guest(accessor);
+        let (node, key) = (&guest.node, guest.cached(&key));
+        Ok(node.cache.push(End::Left, key, values, ttl_ms).await?)
+    }
+
+    async fn push_right(
+        accessor: &Accessor<T, Self>,
+        key: String,
+        values: Vec<Vec<u8>>,
+        ttl_ms: u64,
+    ) -> Result<u64, Error> {
+        let guest = guest(accessor);
+        let (node, key) = (&guest.node, guest.cached(&key));
+        Ok(node.cache.push(End::Right, key, values, ttl_ms).await?)
+    }
+
+    async fn range(accessor: &Accessor<T, Self>, key: String, start: i64, stop: i64) -> Result<Vec<Vec<u8>>, Error> {
+        let guest = guest(accessor);
+        Ok(guest.node.cache.range(&guest.cached(&key), start, stop).await?)
     }
 }
 

@@ -9,8 +9,12 @@
 //! under keys that [`cached`] does not know. They may read what is a little behind, and they fail without an error. A
 //! cache that answers no more would hold every call of theirs for its whole timeout: a breaker lets it rest instead.
 
+mod list;
+
 use crate::bindings::mpim::host::cache::{Filled, Found};
 use crate::{Error, breaker, import, sql, telemetry};
+
+pub use list::{push_left, push_right, range};
 
 /// The name of the breaker of [`put`] and [`at_hand`].
 const BREAKER: &str = "cache";
@@ -130,6 +134,21 @@ pub async fn get_many<T: Cached>(keys: Vec<String>) -> Result<Vec<Option<T>>, Er
 pub async fn set<T: Cached>(key: String, value: &T, ttl_ms: u64) -> Result<(), Error> {
     let value = encode(value);
     Ok(import!(async crate::bindings::mpim::host::cache, set, set_cached(key, value, ttl_ms))?)
+}
+
+/// Whether anything is under a key that was [`set`], counted or pushed to.
+pub async fn exists(key: String) -> Result<bool, Error> {
+    Ok(import!(async crate::bindings::mpim::host::cache, exists, exists_cached(key))?)
+}
+
+/// Adds to a counter and gives its new value; it lives as long as the first add says.
+pub async fn increment(key: String, by: i64, ttl_ms: u64) -> Result<i64, Error> {
+    Ok(import!(async crate::bindings::mpim::host::cache, increment, increment_cached(key, by, ttl_ms))?)
+}
+
+/// Takes from a counter and gives its new value.
+pub async fn decrement(key: String, by: i64, ttl_ms: u64) -> Result<i64, Error> {
+    Ok(import!(async crate::bindings::mpim::host::cache, decrement, decrement_cached(key, by, ttl_ms))?)
 }
 
 /// Writes a value that never changes, for whoever finds it [`at_hand`]. What cannot be written is counted.

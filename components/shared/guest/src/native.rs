@@ -125,6 +125,24 @@ pub trait Host {
     fn set_cached(&self, key: String, value: Vec<u8>, ttl_ms: u64) -> Answer<Result<(), HostError>> {
         absent()
     }
+    fn exists_cached(&self, key: String) -> Answer<Result<bool, HostError>> {
+        absent()
+    }
+    fn increment_cached(&self, key: String, by: i64, ttl_ms: u64) -> Answer<Result<i64, HostError>> {
+        absent()
+    }
+    fn decrement_cached(&self, key: String, by: i64, ttl_ms: u64) -> Answer<Result<i64, HostError>> {
+        absent()
+    }
+    fn push_left_cached(&self, key: String, values: Vec<Vec<u8>>, ttl_ms: u64) -> Answer<Result<u64, HostError>> {
+        absent()
+    }
+    fn push_right_cached(&self, key: String, values: Vec<Vec<u8>>, ttl_ms: u64) -> Answer<Result<u64, HostError>> {
+        absent()
+    }
+    fn range_cached(&self, key: String, start: i64, stop: i64) -> Answer<Result<Vec<Vec<u8>>, HostError>> {
+        absent()
+    }
 
     fn allow_call(&self, name: &str) -> bool {
         true

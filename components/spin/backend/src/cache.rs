@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
-use contract::cache::Exchange;
+use contract::cache::{Bounds, End, Exchange};
 use keyspace::claim::{self, Known};
 
 use crate::Backend;
@@ -16,8 +16,6 @@ use crate::bindings::exports::mpim::host::cache::{Error, Filled, Found, Guest};
 use crate::link::Link;
 use crate::patience::random;
 
-/// Bytes of one key with its value, as on our own host.
-const ENTRY_BYTES: usize = 1024 * 1024;
 /// Keys of one lookup.
 const KEYS_MAX: usize = 1_024;
 /// How long a load may take, in milliseconds: what is filled in later is not kept.
@@ -42,7 +40,7 @@ struct Loads {
 }
 
 thread_local! {
-    static CACHE: Rc<Cache> = Rc::new(Cache::new(Box::leak(Box::new(Link::new("cache"))), ENTRY_BYTES));
+    static CACHE: Rc<Cache> = Rc::new(Cache::new(Box::leak(Box::new(Link::new("cache"))), Bounds::default()));
     static LOADS: RefCell<Loads> = RefCell::new(Loads { origin: origin(), ..Loads::default() });
 }
 
@@ -110,6 +108,26 @@ impl Guest for Backend {
 
     async fn increment(key: String, by: i64, ttl_ms: u64) -> Result<i64, Error> {
         Ok(cache().increment(&key, by, ttl_ms).await?)
+    }
+
+    async fn decrement(key: String, by: i64, ttl_ms: u64) -> Result<i64, Error> {
+        Ok(cache().decrement(&key, by, ttl_ms).await?)
+    }
+
+    async fn exists(key: String) -> Result<bool, Error> {
+        Ok(cache().exists(&key).await?)
+    }
+
+    async fn push_left(key: String, values: Vec<Vec<u8>>, ttl_ms: u64) -> Result<u64, Error> {
+        Ok(cache().push(End::Left, &key, values, ttl_ms).await?)
+    }
+
+    async fn push_right(key: String, values: Vec<Vec<u8>>, ttl_ms: u64) -> Result<u64, Error> {
+        Ok(cache().push(End::Right, &key, values, ttl_ms).await?)
+    }
+
+    async fn range(key: String, start: i64, stop: i64) -> Result<Vec<Vec<u8>>, Error> {
+        Ok(cache().range(&key, start, stop).await?)
     }
 }
 

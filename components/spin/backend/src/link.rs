@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use contract::Fault;
+use contract::cache::Refusal;
 use keyspace::Script;
 use redis::{Arg, Cmd, FromRedisValue, Value};
 use spin_sdk::redis::{Connection, Error, RedisParameter, RedisResult};
@@ -105,7 +106,8 @@ impl Link {
         match error {
             Error::InvalidAddress => self.unavailable("the address is wrong, or the application may not connect there"),
             Error::TooManyConnections => Fault::Overloaded(format!("redis of {}: too many connections", self.role)),
-            Error::TypeError => self.unavailable("a key holds another type: somebody else writes under the prefix"),
+            Error::TypeError => Refusal::OtherKind.into(),
+            Error::Other(text) if text.contains("WRONGTYPE") => Refusal::OtherKind.into(),
             Error::Other(text) if text.contains("OOM command not allowed") => {
                 Fault::Overloaded(format!("redis of {}: its memory is full", self.role))
             }
@@ -136,7 +138,7 @@ impl keyspace::Link for &Link {
             _ => None,
         });
         let name = String::from_utf8(words.next().unwrap_or_default()).unwrap_or_default();
-        let is_list = name == "MGET";
+        let is_list = matches!(name.as_str(), "MGET" | "LRANGE");
         let results = self.execute(&name, words.map(RedisParameter::Binary).collect()).await?;
         self.read_answer(reply::flat(results, is_list))
     }

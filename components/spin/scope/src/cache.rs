@@ -39,6 +39,26 @@ impl Guest for Scope {
     async fn increment(key: String, by: i64, ttl_ms: u64) -> Result<i64, Error> {
         shared::increment(cached(&key), by, ttl_ms).await
     }
+
+    async fn decrement(key: String, by: i64, ttl_ms: u64) -> Result<i64, Error> {
+        shared::decrement(cached(&key), by, ttl_ms).await
+    }
+
+    async fn exists(key: String) -> Result<bool, Error> {
+        shared::exists(cached(&key)).await
+    }
+
+    async fn push_left(key: String, values: Vec<Vec<u8>>, ttl_ms: u64) -> Result<u64, Error> {
+        shared::push_left(cached(&key), values, ttl_ms).await
+    }
+
+    async fn push_right(key: String, values: Vec<Vec<u8>>, ttl_ms: u64) -> Result<u64, Error> {
+        shared::push_right(cached(&key), values, ttl_ms).await
+    }
+
+    async fn range(key: String, start: i64, stop: i64) -> Result<Vec<Vec<u8>>, Error> {
+        shared::range(cached(&key), start, stop).await
+    }
 }
 
 fn all(keys: &[String]) -> Vec<String> {

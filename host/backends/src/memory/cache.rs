@@ -1,7 +1,9 @@
 //! The cache in memory: bounded by bytes, each entry with its own time to live.
 //!
-//! Counters are kept as decimal text, so that they can be read like any other value.
+//! Counters are kept as decimal text, so that they can be read like any other value. A list is copied by each push: its
+//! bytes are shared, and its length is bounded.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,10 +14,12 @@ use tokio::time::Instant;
 
 use super::deadline::end_of;
 use contract::Fault;
-use contract::cache::Exchange;
+use contract::cache::{Bounds, End, Exchange, Refusal, negative, span};
 
 /// What an entry takes beside its key and value, about.
 const ENTRY_BYTES: usize = 128;
+/// What a value of a list takes beside its bytes, about.
+const VALUE_BYTES: usize = 48;
 
 /// The settings of a cache in memory.
 #[derive(Debug, Clone, Deserialize)]
@@ -25,13 +29,20 @@ pub struct Settings {
     pub bytes_max: u64,
     /// Bytes of one key with its value; one more is `invalid`.
     pub entry_bytes_max: usize,
+    /// Values of one list; one more is `overloaded`.
+    pub list_length_max: usize,
+    /// Bytes of one value of a list; one more is `invalid`.
+    pub list_value_bytes_max: usize,
 }
 
 impl Default for Settings {
     fn default() -> Self {
+        let bounds = Bounds::default();
         Self {
             bytes_max: 64 * 1024 * 1024,
-            entry_bytes_max: 1024 * 1024,
+            entry_bytes_max: bounds.entry_bytes_max,
+            list_length_max: bounds.list_length_max,
+            list_value_bytes_max: bounds.list_value_bytes_max,
         }
     }
 }
@@ -40,13 +51,48 @@ impl Default for Settings {
 #[derive(Debug)]
 pub struct Cache {
     entries: moka::sync::Cache<String, Kept>,
-    entry_bytes_max: usize,
+    bounds: Bounds,
 }
 
 #[derive(Debug, Clone)]
 struct Kept {
-    value: Arc<[u8]>,
+    value: Value,
     ends: Instant,
+}
+
+/// What a key holds.
+#[derive(Debug, Clone)]
+enum Value {
+    Bytes(Arc<[u8]>),
+    List(VecDeque<Arc<[u8]>>),
+}
+
+impl Value {
+    fn of(bytes: Vec<u8>) -> Self {
+        Self::Bytes(bytes.into())
+    }
+
+    fn bytes(&self) -> Result<&[u8], Fault> {
+        match self {
+            Self::Bytes(bytes) => Ok(bytes),
+            Self::List(_) => Err(Refusal::OtherKind.into()),
+        }
+    }
+
+    fn list(&self) -> Result<&VecDeque<Arc<[u8]>>, Fault> {
+        match self {
+            Self::List(values) => Ok(values),
+            Self::Bytes(_) => Err(Refusal::OtherKind.into()),
+        }
+    }
+
+    /// What it takes of the memory, about.
+    fn weight(&self) -> usize {
+        match self {
+            Self::Bytes(bytes) => bytes.len(),
+            Self::List(values) => values.iter().map(|value| value.len() + VALUE_BYTES).sum(),
+        }
+    }
 }
 
 /// Tells the cache when it may free an entry. What a caller sees is decided by [`Kept::ends`] alone.
@@ -74,33 +120,46 @@ impl Cache {
         let entries = moka::sync::Cache::builder()
             .max_capacity(settings.bytes_max)
             .weigher(|key: &String, kept: &Kept| {
-                u32::try_from(key.len() + kept.value.len() + ENTRY_BYTES).unwrap_or(u32::MAX)
+                u32::try_from(key.len() + kept.value.weight() + ENTRY_BYTES).unwrap_or(u32::MAX)
             })
             .expire_after(Ends)
             .build();
         Self {
             entries,
-            entry_bytes_max: settings.entry_bytes_max,
+            bounds: Bounds {
+                entry_bytes_max: settings.entry_bytes_max,
+                list_length_max: settings.list_length_max,
+                list_value_bytes_max: settings.list_value_bytes_max,
+            },
         }
     }
 
     /// The value of a key, where it is there and alive.
-    pub fn get(&self, key: &str) -> Option<Vec<u8>> {
-        let kept = self.entries.get(key)?;
-        (Instant::now() < kept.ends).then(|| kept.value.to_vec())
+    pub fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Fault> {
+        let kept = self.kept(key);
+        kept.map(|kept| kept.value.bytes().map(<[u8]>::to_vec)).transpose()
+    }
+
+    /// One answer a key, in the order asked; none where a key holds a list.
+    pub fn get_many(&self, keys: &[String]) -> Vec<Option<Vec<u8>>> {
+        keys.iter().map(|key| self.get(key).ok().flatten()).collect()
+    }
+
+    /// Whether a key holds anything that is alive.
+    pub fn exists(&self, key: &str) -> bool {
+        self.kept(key).is_some()
+    }
+
+    fn kept(&self, key: &str) -> Option<Kept> {
+        self.entries.get(key).filter(|kept| Instant::now() < kept.ends)
     }
 
     /// Sets or replaces a value for `ttl_ms` milliseconds.
     pub fn set(&self, key: String, value: Vec<u8>, ttl_ms: u64) -> Result<(), Fault> {
         let ends = end_of(ttl_ms)?;
-        self.fits(key.len() + value.len())?;
-        self.entries.insert(
-            key,
-            Kept {
-                value: value.into(),
-                ends,
-            },
-        );
+        self.bounds.fits(&key, value.len())?;
+        let value = Value::of(value);
+        self.entries.insert(key, Kept { value, ends });
         Ok(())
     }
 
@@ -113,18 +172,20 @@ impl Cache {
     /// Sets a key that is absent; otherwise gives its value and leaves it.
     pub fn claim(&self, key: String, value: Vec<u8>, ttl_ms: u64) -> Result<Option<Vec<u8>>, Fault> {
         let ends = end_of(ttl_ms)?;
-        self.fits(key.len() + value.len())?;
+        self.bounds.fits(&key, value.len())?;
         let mut before = None;
-        self.entries.entry(key).and_compute_with(|entry| match alive(entry) {
-            Some(kept) => {
-                before = Some(kept.value.to_vec());
-                Op::Nop
-            }
-            None => Op::Put(Kept {
-                value: value.into(),
-                ends,
-            }),
-        });
+        self.entries
+            .entry(key)
+            .and_try_compute_with(|entry| match alive(entry) {
+                Some(kept) => {
+                    before = Some(kept.value.bytes()?.to_vec());
+                    Ok::<_, Fault>(Op::Nop)
+                }
+                None => {
+                    let value = Value::of(value);
+                    Ok(Op::Put(Kept { value, ends }))
+                }
+            })?;
         Ok(before)
     }
 
@@ -137,40 +198,35 @@ impl Cache {
             ttl_ms,
         } = exchange;
         let ends = end_of(ttl_ms)?;
-        self.fits(key.len() + value.as_ref().map_or(0, Vec::len))?;
+        self.bounds.fits(&key, value.as_ref().map_or(0, Vec::len))?;
         let mut same = false;
-        self.entries.entry(key).and_compute_with(|entry| {
-            same = alive(entry).is_some_and(|kept| *kept.value == *expected);
-            match value {
-                _ if !same => Op::Nop,
-                Some(value) => Op::Put(Kept {
-                    value: value.into(),
-                    ends,
-                }),
-                None => Op::Remove,
+        self.entries.entry(key).and_try_compute_with(|entry| {
+            if let Some(kept) = alive(entry) {
+                same = kept.value.bytes()? == expected;
             }
-        });
+            Ok::<_, Fault>(match value.map(Value::of) {
+                _ if !same => Op::Nop,
+                Some(value) => Op::Put(Kept { value, ends }),
+                None => Op::Remove,
+            })
+        })?;
         Ok(same)
     }
 
     /// Adds to a counter, at once for all callers, and gives its new value.
     pub fn increment(&self, key: String, by: i64, ttl_ms: u64) -> Result<i64, Fault> {
         let fresh = end_of(ttl_ms)?;
-        self.fits(key.len())?;
+        self.bounds.fits(&key, 0)?;
         let mut sum = by;
         let result = self.entries.entry(key).and_try_compute_with(|entry| {
             let kept = alive(entry);
             let (before, ends) = match &kept {
-                Some(kept) => (number(&kept.value)?, kept.ends),
+                Some(kept) => (number(kept.value.bytes()?)?, kept.ends),
                 None => (0, fresh),
             };
-            sum = before
-                .checked_add(by)
-                .ok_or_else(|| Fault::Invalid("the counter would overflow".to_owned()))?;
-            Ok::<_, Fault>(Op::Put(Kept {
-                value: sum.to_string().into_bytes().into(),
-                ends,
-            }))
+            sum = before.checked_add(by).ok_or(Refusal::Overflow)?;
+            let value = Value::of(sum.to_string().into_bytes());
+            Ok::<_, Fault>(Op::Put(Kept { value, ends }))
         })?;
         debug_assert!(
             !matches!(result, CompResult::Unchanged(_) | CompResult::StillNone(_)),
@@ -179,14 +235,43 @@ impl Cache {
         Ok(sum)
     }
 
-    fn fits(&self, bytes: usize) -> Result<(), Fault> {
-        if bytes > self.entry_bytes_max {
-            return Err(Fault::Invalid(format!(
-                "a key with its value has at most {} bytes",
-                self.entry_bytes_max
-            )));
-        }
-        Ok(())
+    /// Takes from a counter; otherwise as [`Self::increment`].
+    pub fn decrement(&self, key: String, by: i64, ttl_ms: u64) -> Result<i64, Fault> {
+        self.increment(key, negative(by)?, ttl_ms)
+    }
+
+    /// Pushes values to one end of a list, all or none, and gives the new length.
+    pub fn push(&self, end: End, key: String, values: Vec<Vec<u8>>, ttl_ms: u64) -> Result<u64, Fault> {
+        let fresh = end_of(ttl_ms)?;
+        self.bounds.fits_push(&key, &values)?;
+        let mut length = 0;
+        self.entries.entry(key).and_try_compute_with(|entry| {
+            let (mut list, ends) = match alive(entry) {
+                Some(kept) => (kept.value.list()?.clone(), kept.ends),
+                None => (VecDeque::new(), fresh),
+            };
+            self.bounds.fits_list(list.len().saturating_add(values.len()))?;
+            for value in values {
+                match end {
+                    End::Left => list.push_front(value.into()),
+                    End::Right => list.push_back(value.into()),
+                }
+            }
+            length = list.len();
+            let value = Value::List(list);
+            Ok::<_, Fault>(Op::Put(Kept { value, ends }))
+        })?;
+        Ok(u64::try_from(length).unwrap_or(u64::MAX))
+    }
+
+    /// The values of a list from one index to another, both included.
+    pub fn range(&self, key: &str, start: i64, stop: i64) -> Result<Vec<Vec<u8>>, Fault> {
+        let Some(kept) = self.kept(key) else {
+            return Ok(Vec::new());
+        };
+        let list = kept.value.list()?;
+        let values = list.range(span(start, stop, list.len()));
+        Ok(values.map(|value| value.to_vec()).collect())
     }
 }
 
@@ -202,5 +287,5 @@ fn number(value: &[u8]) -> Result<i64, Fault> {
     std::str::from_utf8(value)
         .ok()
         .and_then(|text| text.parse().ok().filter(|number: &i64| number.to_string() == text))
-        .ok_or_else(|| Fault::Invalid("the value of this key is no counter".to_owned()))
+        .ok_or_else(|| Refusal::NoCounter.into())
 }

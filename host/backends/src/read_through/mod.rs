@@ -40,7 +40,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::cache::Cache;
 use contract::Fault;
-use contract::cache::Exchange;
+use contract::cache::{Exchange, Filled, Found, NOT_KEPT};
 use flights::{Flights, Held};
 
 pub use self::settings::Settings;

@@ -5,6 +5,7 @@
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 use contract::Fault;
+use contract::cache::Refusal;
 
 /// Whether this failure makes the connection itself doubtful.
 pub(super) fn is_of_connection(error: &RedisError) -> bool {
@@ -39,10 +40,7 @@ pub(super) fn of(error: &RedisError, server: &str) -> Fault {
         ),
         ErrorKind::Extension => match error.code() {
             Some("NOAUTH" | "WRONGPASS") => refused(error, server),
-            Some("WRONGTYPE") => unavailable(
-                server,
-                "a key holds another type: somebody else writes under the prefix",
-            ),
+            Some("WRONGTYPE") => Refusal::OtherKind.into(),
             code => unavailable(server, &format!("{} {detail}", code.unwrap_or("error"))),
         },
         _ => unavailable(server, &error.to_string()),
@@ -78,13 +76,14 @@ mod tests {
             "TRYAGAIN Multiple keys request during rehashing of slot",
             "NOAUTH Authentication required.",
             "WRONGPASS invalid username-password pair or user is disabled.",
-            "WRONGTYPE Operation against a key holding the wrong kind of value",
             "NOPERM this user has no permissions to run the 'get' command",
             "MISCONF Redis is configured to save RDB snapshots",
             "ERR unknown command",
         ] {
             assert!(matches!(fault(line), Fault::Unavailable(_)), "{line}");
         }
+        let wrong = fault("WRONGTYPE Operation against a key holding the wrong kind of value");
+        assert_eq!(wrong, Refusal::OtherKind.into());
         let full = fault("OOM command not allowed when used memory > 'maxmemory'.");
         assert!(matches!(full, Fault::Overloaded(_)));
     }

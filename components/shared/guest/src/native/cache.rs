@@ -2,8 +2,9 @@
 //! it counts what it was asked.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use crate::HostError;
 use crate::bindings::mpim::host::cache::{Filled, Found};
 
 /// The cache of one test.
@@ -11,8 +12,8 @@ use crate::bindings::mpim::host::cache::{Filled, Found};
 pub struct CacheTwin {
     entries: RefCell<HashMap<String, Entry>>,
     tickets: RefCell<HashMap<u64, String>>,
-    /// What was set by itself.
-    set: RefCell<BTreeMap<String, Vec<u8>>>,
+    /// What was set, counted or pushed by itself.
+    set: RefCell<BTreeMap<String, Kept>>,
     last_ticket: Cell<u64>,
     hits: Cell<u64>,
     misses: Cell<u64>,
@@ -22,6 +23,17 @@ pub struct CacheTwin {
 enum Entry {
     Value(Option<Vec<u8>>),
     Claim(u64),
+}
+
+/// What a key holds that was not looked up.
+#[derive(Debug)]
+enum Kept {
+    Bytes(Vec<u8>),
+    List(VecDeque<Vec<u8>>),
+}
+
+fn other_kind() -> HostError {
+    HostError::Invalid("the key holds another kind of value".to_owned())
 }
 
 impl CacheTwin {
@@ -77,13 +89,93 @@ impl CacheTwin {
 
     /// See `set` of the interface.
     pub fn set(&self, key: String, value: Vec<u8>) {
-        self.set.borrow_mut().insert(key, value);
+        self.set.borrow_mut().insert(key, Kept::Bytes(value));
     }
 
     /// See `get-many` of the interface.
     pub fn get_many(&self, keys: &[String]) -> Vec<Option<Vec<u8>>> {
         let set = self.set.borrow();
-        keys.iter().map(|key| set.get(key).cloned()).collect()
+        let bytes = |key| match set.get(key) {
+            Some(Kept::Bytes(bytes)) => Some(bytes.clone()),
+            Some(Kept::List(_)) | None => None,
+        };
+        keys.iter().map(bytes).collect()
+    }
+
+    /// See `exists` of the interface.
+    pub fn exists(&self, key: &str) -> bool {
+        self.set.borrow().contains_key(key)
+    }
+
+    /// See `increment` of the interface.
+    pub fn increment(&self, key: String, by: i64) -> Result<i64, HostError> {
+        let mut set = self.set.borrow_mut();
+        let before = match set.get(&key) {
+            None => 0,
+            Some(Kept::Bytes(bytes)) => std::str::from_utf8(bytes)
+                .ok()
+                .and_then(|text| text.parse().ok())
+                .ok_or_else(|| HostError::Invalid("the value of this key is no counter".to_owned()))?,
+            Some(Kept::List(_)) => return Err(other_kind()),
+        };
+        let sum: Option<i64> = i64::checked_add(before, by);
+        let sum = sum.ok_or_else(|| HostError::Invalid("the counter would overflow".to_owned()))?;
+        set.insert(key, Kept::Bytes(sum.to_string().into_bytes()));
+        Ok(sum)
+    }
+
+    /// See `decrement` of the interface.
+    pub fn decrement(&self, key: String, by: i64) -> Result<i64, HostError> {
+        let by = by.checked_neg();
+        self.increment(
+            key,
+            by.ok_or_else(|| HostError::Invalid("the counter would overflow".to_owned()))?,
+        )
+    }
+
+    /// See `push-left` of the interface.
+    pub fn push_left(&self, key: String, values: Vec<Vec<u8>>) -> Result<u64, HostError> {
+        self.push(key, values, VecDeque::push_front)
+    }
+
+    /// See `push-right` of the interface.
+    pub fn push_right(&self, key: String, values: Vec<Vec<u8>>) -> Result<u64, HostError> {
+        self.push(key, values, VecDeque::push_back)
+    }
+
+    fn push(
+        &self,
+        key: String,
+        values: Vec<Vec<u8>>,
+        one: fn(&mut VecDeque<Vec<u8>>, Vec<u8>),
+    ) -> Result<u64, HostError> {
+        if values.is_empty() {
+            return Err(HostError::Invalid("a push needs a value".to_owned()));
+        }
+        let mut set = self.set.borrow_mut();
+        match set.entry(key).or_insert_with(|| Kept::List(VecDeque::new())) {
+            Kept::Bytes(_) => Err(other_kind()),
+            Kept::List(list) => {
+                values.into_iter().for_each(|value| one(list, value));
+                Ok(u64::try_from(list.len()).unwrap_or(u64::MAX))
+            }
+        }
+    }
+
+    /// See `range` of the interface.
+    pub fn range(&self, key: &str, start: i64, stop: i64) -> Result<Vec<Vec<u8>>, HostError> {
+        match self.set.borrow().get(key) {
+            None => Ok(Vec::new()),
+            Some(Kept::Bytes(_)) => Err(other_kind()),
+            Some(Kept::List(list)) => {
+                let length = i64::try_from(list.len()).unwrap_or(i64::MAX);
+                let from_front = |index: i64| if index < 0 { index.saturating_add(length) } else { index };
+                let (start, stop) = (from_front(start), from_front(stop));
+                let values = (0..).zip(list);
+                let within = values.filter(|(index, _)| (start..=stop).contains(index));
+                Ok(within.map(|(_, value)| value.clone()).collect())
+            }
+        }
     }
 
     /// Loses one of the keys that were set by themselves, and gives its name; none when there is none.
