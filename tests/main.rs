@@ -21,6 +21,7 @@ mod groups;
 mod harness;
 mod hostile;
 mod login;
+mod mysql;
 mod on_spin;
 mod remote;
 mod replay;

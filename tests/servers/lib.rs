@@ -1,8 +1,14 @@
 //! Private servers for tests: each on a free port of this machine, in a folder of its own, gone with its owner.
 
-#![expect(clippy::expect_used, reason = "what cannot be had ends the test that needs it")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what cannot be had ends the test that needs it"
+)]
 
+pub mod daemon;
 pub mod mariadb;
+pub mod mysql;
 pub mod proxy;
 pub mod redis;
 

@@ -7,6 +7,7 @@ mod bundle;
 mod cargo;
 mod cluster;
 mod components;
+mod mysql;
 mod packages;
 mod profile;
 mod section;
@@ -36,6 +37,8 @@ usage: cargo xtask COMMAND
                   test ARGS. Without ARGS the stories of clients once more, with their functions on a stand-in for Spin,
                   and on `spin` itself where it is on the PATH. Installs redis-server, mariadb-server and python3-venv by
                   apt where they are missing and it may
+  mysql           bundle, and what the tests ask of MySQL itself, on the server that MPIM_MYSQLD names: without it that of
+                  Debian's unstable release, unpacked into target/mysql
   soak [--minutes N] [STORY]
                   as test, but the stories of clusters alone, again and again with new seeds, for 10 minutes unless
                   said otherwise; then a table. MPIM_SOAK=N makes each story N times as long
@@ -59,6 +62,9 @@ fn main() -> ExitCode {
         "fixtures" => fixtures(),
         "bot" => bot(),
         "bench" => run_benches(rest),
+        "mysql" => packages::ensure_servers()
+            .and_then(|()| bundle())
+            .and_then(|workspace| mysql::test(&workspace)),
         "soak" => match soak::Soak::read(rest) {
             Some(soak) => packages::ensure_servers()
                 .and_then(|()| bundle())

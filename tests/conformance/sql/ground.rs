@@ -1,6 +1,7 @@
 //! Where the promises are tried: an embedded store in a folder, a database of a server that all tests share.
 
 use std::future::Future;
+use std::ops::DerefMut;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -9,7 +10,9 @@ use backends::{Sql, mysql, sqlite};
 use contract::sql::{Error, Outcome, Row, Step, Value};
 use mysql_async::prelude::Queryable;
 
+use servers::daemon::Daemon;
 use servers::mariadb::Mariadb;
+use servers::mysql::Mysql;
 
 /// No test takes longer.
 const AT_MOST: Duration = Duration::from_secs(120);
@@ -48,10 +51,37 @@ pub(super) fn on_sqlite<F: Future<Output = ()>>(case: impl FnOnce(Arc<Sql>) -> F
     std::fs::remove_dir_all(folder).unwrap();
 }
 
+/// Whose server a test runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Product {
+    Mariadb,
+    Mysql,
+}
+
+impl Product {
+    /// A server for this test alone.
+    pub(super) fn start(self) -> Box<dyn DerefMut<Target = Daemon> + Send + Sync> {
+        match self {
+            Self::Mariadb => Box::new(Mariadb::start()),
+            Self::Mysql => Box::new(Mysql::start()),
+        }
+    }
+
+    /// The server that tests share which leave it in peace. It is ended by its watch.
+    pub(super) fn shared(self) -> &'static Daemon {
+        static MARIADB: OnceLock<Mariadb> = OnceLock::new();
+        static MYSQL: OnceLock<Mysql> = OnceLock::new();
+        match self {
+            Self::Mariadb => MARIADB.get_or_init(Mariadb::start),
+            Self::Mysql => MYSQL.get_or_init(Mysql::start),
+        }
+    }
+}
+
 /// Runs a case on a database of the shared server.
-pub(super) fn on_mariadb<F: Future<Output = ()>>(case: impl FnOnce(Arc<Sql>) -> F) {
+pub(super) fn on_server<F: Future<Output = ()>>(product: Product, case: impl FnOnce(Arc<Sql>) -> F) {
     run(async {
-        let url = database(shared()).await;
+        let url = database(product.shared()).await;
         let settings = mysql::Settings {
             rows_max: ROWS_MAX,
             result_bytes_max: BYTES_MAX,
@@ -75,20 +105,14 @@ pub(super) fn settings(url: String) -> mysql::Settings {
     }
 }
 
-/// The server that tests share which leave it in peace. It is ended by its watch.
-pub(super) fn shared() -> &'static Mariadb {
-    static SERVER: OnceLock<Mariadb> = OnceLock::new();
-    SERVER.get_or_init(Mariadb::start)
-}
-
 /// The URL of a new, empty database.
-pub(super) fn unmade(server: &Mariadb) -> String {
+pub(super) fn unmade(server: &Daemon) -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     server.url(&format!("test{}", NEXT.fetch_add(1, Ordering::Relaxed)))
 }
 
 /// The URL of a new database with the tables of the tests.
-pub(super) async fn database(server: &Mariadb) -> String {
+pub(super) async fn database(server: &Daemon) -> String {
     let url = unmade(server);
     let name = url.rsplit('/').next().unwrap();
     let mut conn = mysql_async::Conn::from_url(server.url_of("root", "mysql"))

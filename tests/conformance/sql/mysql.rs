@@ -11,9 +11,40 @@ use contract::sql::{Error, Value};
 use mysql_async::prelude::Queryable;
 use tokio::task::JoinSet;
 
-use super::ground::{batch, count, database, insert, number, query, run, settings, shared, soon, step, unmade};
-use servers::mariadb::Mariadb;
+use super::ground::{Product, batch, count, database, insert, number, query, run, settings, soon, step, unmade};
 use servers::proxy::Proxy;
+
+macro_rules! on_every_product {
+    ($($case:ident),* $(,)?) => {
+        mod on_mariadb {
+            use super::Product;
+            $(#[test] fn $case() { super::$case(Product::Mariadb); })*
+        }
+        mod on_mysql {
+            use super::Product;
+            $(
+                #[test]
+                #[ignore = "needs a server of MySQL: cargo xtask mysql"]
+                fn $case() { super::$case(Product::Mysql); }
+            )*
+        }
+    };
+}
+
+on_every_product!(
+    answered_writes_survive_the_death_of_the_server,
+    a_server_that_was_restarted_while_nobody_asked_costs_no_call,
+    a_server_that_hangs_is_a_timeout_and_forgiven,
+    only_a_timeout_leaves_open_whether_a_write_was_kept,
+    a_server_that_may_only_be_read_is_unavailable,
+    what_is_wrong_is_said_without_the_password,
+    nodes_that_start_at_once_migrate_once,
+    a_node_waits_for_the_one_that_migrates,
+    a_database_with_the_longest_name_is_migrated,
+    a_schema_that_is_not_this_binarys_is_refused,
+    a_batch_that_a_deadlock_undid_is_repeated,
+    a_batch_that_may_not_be_repeated_is_unavailable_and_undone,
+);
 
 fn open(settings: &Settings) -> Arc<Sql> {
     Arc::new(Sql::Mysql(Mysql::open(settings).unwrap()))
@@ -32,9 +63,8 @@ async fn until_it_works(sql: &Sql, word: &str) {
     }
 }
 
-#[test]
-fn answered_writes_survive_the_death_of_the_server() {
-    let mut server = Mariadb::start();
+fn answered_writes_survive_the_death_of_the_server(product: Product) {
+    let mut server = product.start();
     run(async move {
         let sql = open(&settings(database(&server).await));
         let (next, stop) = (Arc::new(AtomicI64::new(0)), Arc::new(AtomicBool::new(false)));
@@ -90,9 +120,8 @@ fn answered_writes_survive_the_death_of_the_server() {
     });
 }
 
-#[test]
-fn a_server_that_was_restarted_while_nobody_asked_costs_no_call() {
-    let mut server = Mariadb::start();
+fn a_server_that_was_restarted_while_nobody_asked_costs_no_call(product: Product) {
+    let mut server = product.start();
     run(async move {
         // None of the connections is old enough to be checked.
         let mut settings = settings(database(&server).await);
@@ -116,9 +145,8 @@ fn a_server_that_was_restarted_while_nobody_asked_costs_no_call() {
     });
 }
 
-#[test]
-fn a_server_that_hangs_is_a_timeout_and_forgiven() {
-    let server = Mariadb::start();
+fn a_server_that_hangs_is_a_timeout_and_forgiven(product: Product) {
+    let server = product.start();
     run(async move {
         let settings = settings(database(&server).await);
         let sql = open(&settings);
@@ -159,12 +187,11 @@ fn a_server_that_hangs_is_a_timeout_and_forgiven() {
 }
 
 /// A network that cuts connections anywhere, also while a COMMIT or its answer is on its way.
-#[test]
-fn only_a_timeout_leaves_open_whether_a_write_was_kept() {
+fn only_a_timeout_leaves_open_whether_a_write_was_kept(product: Product) {
     let seed = getrandom::u64().unwrap();
     println!("seed={seed}");
     run(async move {
-        let url = database(shared()).await;
+        let url = database(product.shared()).await;
         let server = url.rsplit(['@', '/']).nth(1).unwrap();
         let proxy = Proxy::to(server.parse().unwrap()).unwrap();
         let through = open(&settings(url.replace(server, &proxy.address().to_string())));
@@ -197,9 +224,8 @@ fn only_a_timeout_leaves_open_whether_a_write_was_kept() {
     });
 }
 
-#[test]
-fn a_server_that_may_only_be_read_is_unavailable() {
-    let server = Mariadb::start();
+fn a_server_that_may_only_be_read_is_unavailable(product: Product) {
+    let server = product.start();
     run(async move {
         let sql = open(&settings(database(&server).await));
         batch(&sql, vec![insert("before")]).await.unwrap();
@@ -213,10 +239,9 @@ fn a_server_that_may_only_be_read_is_unavailable() {
     });
 }
 
-#[test]
-fn what_is_wrong_is_said_without_the_password() {
+fn what_is_wrong_is_said_without_the_password(product: Product) {
     run(async {
-        let server = shared();
+        let server = product.shared();
         let at = |url: String| Settings {
             url,
             ..Settings::default()
@@ -264,10 +289,9 @@ fn what_is_wrong_is_said_without_the_password() {
     });
 }
 
-#[test]
-fn nodes_that_start_at_once_migrate_once() {
+fn nodes_that_start_at_once_migrate_once(product: Product) {
     run(async {
-        let settings = settings(unmade(shared()));
+        let settings = settings(unmade(product.shared()));
         assert!(matches!(check(&settings).await, Err(OpenError::NoDatabase { .. })));
         let mut nodes = JoinSet::new();
         for _ in 0..4 {
@@ -286,10 +310,41 @@ fn nodes_that_start_at_once_migrate_once() {
     });
 }
 
-#[test]
-fn a_schema_that_is_not_this_binarys_is_refused() {
+/// The lock, as nodes of other releases know it.
+const LOCK: &str = "CONCAT('mpim.migrate.', LEFT(SHA2(DATABASE(), 256), 48))";
+
+fn a_node_waits_for_the_one_that_migrates(product: Product) {
     run(async {
-        let settings = settings(unmade(shared()));
+        let settings = Settings {
+            query_timeout_ms: 200,
+            ..settings(database(product.shared()).await)
+        };
+        let mut other = mysql_async::Conn::from_url(&settings.url).await.unwrap();
+        let turn: Option<i64> = other.query_first(format!("SELECT GET_LOCK({LOCK}, 0)")).await.unwrap();
+        assert_eq!(turn, Some(1));
+        let node = migrate(&settings);
+        tokio::pin!(node);
+        let waited = tokio::time::timeout(Duration::from_millis(600), &mut node).await;
+        assert!(waited.is_err(), "it did not wait: {waited:?}");
+        let held = other.query_first::<Option<i64>, _>(format!("SELECT IS_USED_LOCK({LOCK}) = CONNECTION_ID()"));
+        assert_eq!(held.await.unwrap().flatten(), Some(1));
+        other.query_drop(format!("DO RELEASE_LOCK({LOCK})")).await.unwrap();
+        assert!(!node.await.unwrap().is_empty());
+        other.disconnect().await.unwrap();
+    });
+}
+
+fn a_database_with_the_longest_name_is_migrated(product: Product) {
+    run(async {
+        let settings = settings(product.shared().url(&"d".repeat(64)));
+        assert!(!migrate(&settings).await.unwrap().is_empty());
+        assert_eq!(check(&settings).await, Ok(()));
+    });
+}
+
+fn a_schema_that_is_not_this_binarys_is_refused(product: Product) {
+    run(async {
+        let settings = settings(unmade(product.shared()));
         migrate(&settings).await.unwrap();
         let mut conn = mysql_async::Conn::from_url(&settings.url).await.unwrap();
         conn.query_drop("UPDATE refinery_schema_history SET checksum = '1' WHERE version = 1")
@@ -316,7 +371,7 @@ fn a_schema_that_is_not_this_binarys_is_refused() {
 }
 
 /// What becomes of a batch that the server undoes for the sake of another transaction, which has more to lose.
-async fn undone_by_a_deadlock(settings: &Settings) -> Result<(), Error> {
+async fn undone_by_a_deadlock(product: Product, settings: &Settings) -> Result<(), Error> {
     let sql = open(settings);
     let fill = (0..2).map(|id| step("INSERT INTO numbers VALUES (?, 0)", vec![Value::Integer(id)]));
     batch(&sql, fill.collect()).await.unwrap();
@@ -350,7 +405,7 @@ async fn undone_by_a_deadlock(settings: &Settings) -> Result<(), Error> {
         };
         async move { batch(&sql, vec![raise(1), raise(0)]).await }
     });
-    let mut watcher = mysql_async::Conn::from_url(shared().url_of("root", "mysql"))
+    let mut watcher = mysql_async::Conn::from_url(product.shared().url_of("root", "mysql"))
         .await
         .unwrap();
     let waits = format!(
@@ -374,22 +429,20 @@ async fn undone_by_a_deadlock(settings: &Settings) -> Result<(), Error> {
     answer
 }
 
-#[test]
-fn a_batch_that_a_deadlock_undid_is_repeated() {
+fn a_batch_that_a_deadlock_undid_is_repeated(product: Product) {
     run(async {
-        let settings = settings(database(shared()).await);
-        assert_eq!(undone_by_a_deadlock(&settings).await, Ok(()));
+        let settings = settings(database(product.shared()).await);
+        assert_eq!(undone_by_a_deadlock(product, &settings).await, Ok(()));
     });
 }
 
-#[test]
-fn a_batch_that_may_not_be_repeated_is_unavailable_and_undone() {
+fn a_batch_that_may_not_be_repeated_is_unavailable_and_undone(product: Product) {
     run(async {
         let settings = Settings {
             retries: 0,
-            ..settings(database(shared()).await)
+            ..settings(database(product.shared()).await)
         };
-        let undone = undone_by_a_deadlock(&settings).await;
+        let undone = undone_by_a_deadlock(product, &settings).await;
         assert!(matches!(undone, Err(Error::Unavailable(_))), "{undone:?}");
     });
 }

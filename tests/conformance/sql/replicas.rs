@@ -9,7 +9,7 @@ use backends::mysql::{Mysql, OpenError, Settings};
 use contract::sql::{Error, Value};
 use tokio::task::block_in_place;
 
-use super::ground::{batch, database, run, settings, shared, soon, step};
+use super::ground::{Product, batch, database, run, settings, soon, step};
 use servers::free_port;
 use servers::mariadb::Mariadb;
 
@@ -177,7 +177,7 @@ fn an_answer_is_never_older_than_allowed() {
 #[test]
 fn a_replica_that_is_not_there_costs_nothing() {
     run(async {
-        let server = shared();
+        let server = Product::Mariadb.shared();
         let settings = Settings {
             replicas: vec![format!("127.0.0.1:{}", free_port())],
             ..settings(database(server).await)
@@ -213,13 +213,15 @@ fn statements_beyond_what_a_server_keeps_prepared_go_as_texts() {
 #[test]
 fn a_prepared_statement_survives_a_change_of_its_table() {
     run(async {
-        let settings = settings(database(shared()).await);
+        let settings = settings(database(Product::Mariadb.shared()).await);
         let sql = open(&settings);
         let name = settings.url.rsplit('/').next().unwrap();
         for n in 0..5 {
             let rows = sql.query("SELECT * FROM numbers".to_owned(), vec![], soon()).await;
             assert_eq!(rows, Ok(vec![]));
-            shared().sql(&format!("ALTER TABLE {name}.numbers ADD COLUMN more{n} BIGINT"));
+            Product::Mariadb
+                .shared()
+                .sql(&format!("ALTER TABLE {name}.numbers ADD COLUMN more{n} BIGINT"));
         }
     });
 }

@@ -20,6 +20,10 @@ use dialect::gate::HISTORY;
 /// How long a node waits for another one that migrates.
 const TURN_S: u32 = 600;
 
+/// The name of the lock. A database has its own, whatever it is called: a name of a lock has 64 characters at most, so that
+/// of a digest as many are taken as fit. MySQL has no MD5 any more.
+const LOCK: &str = "CONCAT('mpim.migrate.', LEFT(SHA2(DATABASE(), 256), 48))";
+
 /// How long refinery's own connections may take to say goodbye.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -41,7 +45,7 @@ pub async fn migrate(settings: &Settings) -> Result<Vec<String>, OpenError> {
     take_turn(&dialer, &mut link).await?;
     let applied = apply(&dialer, &mut link).await;
     // The lock goes with the connection; this is only sooner.
-    let _ = run(&mut link, "DO RELEASE_LOCK(CONCAT('mpim.migrate.', MD5(DATABASE())))").await;
+    let _ = run(&mut link, &format!("DO RELEASE_LOCK({LOCK})")).await;
     applied
 }
 
@@ -82,9 +86,14 @@ async fn make_database(dialer: &Dialer) -> Result<(), OpenError> {
 }
 
 async fn take_turn(dialer: &Dialer, link: &mut Link) -> Result<(), OpenError> {
-    // The bound on the time of a statement would end the wait.
-    let _ = run(link, "SET SESSION max_statement_time = 0").await;
-    let sql = format!("SELECT GET_LOCK(CONCAT('mpim.migrate.', MD5(DATABASE())), {TURN_S})");
+    // The bound on the time of a statement would end the wait; each product has its own name for it.
+    for unbounded in [
+        "SET SESSION max_statement_time = 0",
+        "SET SESSION max_execution_time = 0",
+    ] {
+        let _ = run(link, unbounded).await;
+    }
+    let sql = format!("SELECT GET_LOCK({LOCK}, {TURN_S})");
     let conn = link.conn().map_err(|error| failed(dialer, &error))?;
     let turn: Option<Option<i64>> = conn.query_first(sql).await.map_err(|error| failed(dialer, &error))?;
     match turn.flatten() {
