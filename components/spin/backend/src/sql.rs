@@ -66,7 +66,7 @@ fn statement<'a>(sql: &'a str, params: &[Value], kinds: &[Kind]) -> Result<&'a s
     if !kinds.contains(&statement.kind) {
         return Err(Error::Invalid("a query must be without effect".to_owned()));
     }
-    let expected = statement.places.len();
+    let expected = statement.placeholders.len();
     if params.len() != expected {
         let given = params.len();
         return Err(Error::Invalid(format!(
