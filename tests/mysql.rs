@@ -45,7 +45,8 @@ async fn people_chat_on_mysql_over_the_death_of_node_and_server() {
 
     let node = start(folder);
     let mut bob = Client::login(&node, "bob", "phone", None).await.expect("logged in");
-    let page = bob.call("pull-offline.pull", json!({})).await.expect("a page");
+    let everything = json!({ "since": "0" });
+    let page = bob.call("pull-offline.pull", everything).await.expect("a page");
     let contents: Vec<_> = page["entries"].as_array().expect("a list").iter().collect();
     let contents: Vec<_> = contents
         .iter()

@@ -19,7 +19,7 @@ pub(crate) fn test(workspace: &Workspace) -> Result<(), Failure> {
     let server = server(workspace)?;
     let tests: [&[&str]; 2] = [
         &["-p", "conformance", "--", "--ignored", "on_mysql"],
-        &["-p", "mpim", "--test", "stories", "--", "--ignored", "mysql::"],
+        &["--workspace", "--test", "stories", "--", "--ignored", "mysql::"],
     ];
     for arguments in tests {
         let mut command = cargo::command(workspace);
