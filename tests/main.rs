@@ -20,6 +20,7 @@ mod functions;
 mod groups;
 mod harness;
 mod hostile;
+mod lists;
 mod login;
 mod mysql;
 mod on_spin;

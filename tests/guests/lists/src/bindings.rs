@@ -1,0 +1,13 @@
+//! Bindings of the world of this component.
+#![cfg_attr(target_arch = "wasm32", expect(unsafe_code, reason = "generated exports"))]
+
+wit_bindgen::generate!({
+    path: ["../../../wit/host", "wit"],
+    world: "test:lists/lists-function",
+    generate_all,
+});
+
+#[cfg(target_arch = "wasm32")]
+use crate::Component;
+#[cfg(target_arch = "wasm32")]
+export!(Component with_types_in self);
