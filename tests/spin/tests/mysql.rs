@@ -272,3 +272,16 @@ fn a_connection_that_cannot_be_says_why() {
     );
     assert_eq!(given[2], "opened");
 }
+
+#[test]
+fn ssl_mode_alone_asks_for_tls_and_what_else_does_is_passed_over() {
+    let (_server, stand, url) = stand();
+    let given = stand.run(&json!([
+        { "open_mysql": format!("{url}?ssl-mode=required") },
+        { "open_mysql": format!("{url}?sslmode=Preferred&client_found_rows=true") },
+        { "open_mysql": format!("{url}?ssl-mode=DISABLED") },
+        { "open_mysql": format!("{url}?require_ssl=true") },
+    ]));
+    let refused = "MysqlError(Error::ConnectionFailed(\"this stand-in has no TLS\"))";
+    assert_eq!(given, [refused, refused, "opened", "opened"]);
+}

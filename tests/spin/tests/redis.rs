@@ -147,3 +147,12 @@ fn a_connection_whose_server_is_gone_stays_broken() {
     assert!(given[1].starts_with("Error::Other("), "{}", given[1]);
     assert_eq!(given[2], "Error::Other(\"broken pipe\")");
 }
+
+#[test]
+fn tls_has_a_scheme_of_its_own_which_must_be_allowed_by_its_name() {
+    let steps = json!([{ "open_redis": "rediss://127.0.0.1:1" }]);
+    let stand = Stand::start(&["redis://127.0.0.1:*"]);
+    assert_eq!(stand.run(&steps), ["Error::InvalidAddress"]);
+    let stand = Stand::start(&["redis://127.0.0.1:*", "rediss://*:*"]);
+    assert_eq!(stand.run(&steps), ["Error::Other(\"this stand-in has no TLS\")"]);
+}
