@@ -3,6 +3,7 @@
 //! Where Spin cannot be installed a stand-in runs the application, which offers exactly what Spin does. The stories of
 //! Spin itself are ignored by name, and told by `cargo xtask test` where a `spin` binary is on the PATH.
 
+mod batch;
 mod ground;
 mod outages;
 mod script;

@@ -160,3 +160,18 @@ fn bodies_and_answers_are_bounded() {
     assert_eq!(code(&ask("hello", None, &[], "{").0), "parse_error");
     assert_eq!(code(&ask("hello", None, &[], r#"{"txt":"a"}"#).0), "invalid");
 }
+
+#[test]
+fn the_operator_in_person_may_ask_a_batch() {
+    let body = |bytes: usize| format!("{{{}}}", " ".repeat(bytes - 2));
+    let most = Words::FRAME_MAX_BYTES * BATCH_BODIES;
+    assert_eq!(code(&ask("sweep", Some(OPERATOR), &[], &body(most)).0), "ok");
+    assert_eq!(code(&ask("sweep", Some(OPERATOR), &[], &body(most + 1)).0), "too_large");
+    // On behalf of a client, and for anybody else, a body is that of a client.
+    let long = body(Words::FRAME_MAX_BYTES + 1);
+    assert_eq!(
+        code(&ask("hello", Some(OPERATOR), &[b"anonymous"], &long).0),
+        "too_large"
+    );
+    assert_eq!(code(&ask("sweep", Some("ann"), &[], &long).0), "too_large");
+}
