@@ -4,9 +4,11 @@
 //! Spin itself are ignored by name, and told by `cargo xtask test` where a `spin` binary is on the PATH.
 
 mod batch;
+mod connections;
 mod ground;
 mod outages;
 mod script;
+mod settings;
 
 use std::sync::Arc;
 

@@ -58,9 +58,11 @@ impl instance::Guest for Backend {
         if is_fresh && GIVEN.get() < PER_MS - AT_HAND {
             return Ok(());
         }
-        let (worker, ms) = take()
-            .await
-            .map_err(|error| instance::Error::Unavailable(error.to_string()))?;
+        let (worker, ms) = take().await.map_err(|error| match error {
+            Error::Overloaded(text) => instance::Error::Overloaded(text),
+            Error::Timeout(text) => instance::Error::Timeout(text),
+            error => instance::Error::Unavailable(error.to_string()),
+        })?;
         // Of several requests that took one at a time, the last to be back may have the earliest.
         if ms > LENT.get() {
             LENT.set(ms);

@@ -111,7 +111,7 @@ pub(crate) async fn repeated<T>(work: impl AsyncFn() -> Result<T, Failure>) -> R
             return Err(failure.error);
         }
         if failure.again == Some(GONE) {
-            mysql::give_up_ready();
+            mysql::give_up_free();
         } else {
             // Those that were in each other's way do not meet again.
             pause(random() % (u64::from(conflicts) * 2 + 1)).await;
