@@ -230,7 +230,7 @@ fn rows_that_nobody_reads_do_not_block_their_connection() {
         { "query_unread": [0, many, []] },
         query("SELECT 7 AS a"),
         query(many),
-        { "together": [query("SELECT SLEEP(0.05) AS a"), query("SELECT 1 AS b"), query("SELECT CONNECTION_ID() AS c")] },
+        { "at_once": [query("SELECT SLEEP(0.05) AS a"), query("SELECT 1 AS b"), query("SELECT CONNECTION_ID() AS c")] },
     ]));
     assert_eq!(given[1], "unread");
     assert_eq!(given[2], "a DbDataType::Int32\n[DbValue::Int32(7)]");

@@ -170,8 +170,8 @@ fn params<'a>(step: &'a Step, index: usize, widths: &Widths, outcomes: &[Outcome
     let mut params = Cow::Borrowed(step.params.as_slice());
     for taken in &step.taken {
         let value = widths.value(*taken, outcomes, index)?;
-        let place = usize::try_from(taken.param).unwrap_or(usize::MAX);
-        if let Some(param) = params.to_mut().get_mut(place) {
+        let index = usize::try_from(taken.param).unwrap_or(usize::MAX);
+        if let Some(param) = params.to_mut().get_mut(index) {
             param.clone_from(value);
         }
     }

@@ -1,4 +1,4 @@
-//! The functions of a story elsewhere: with `MPIM_FUNCTIONS_ON=stand-in`, or `=spin`, every node that a story starts is
+//! Remote functions of a story: with `MPIM_FUNCTIONS_ON=stand-in`, or `=spin`, every node that a story starts is
 //! a gateway, and its functions are an application on Spin with a database and a Redis of its own. The same stories then
 //! tell what clients see of functions on Spin.
 
@@ -11,7 +11,7 @@ use super::manifest::{Manifest, root};
 use super::platform::{Application, OPERATOR_TOKEN, Platform, beside_the_binary, database, migrate};
 
 /// An application on Spin with its servers.
-pub struct Elsewhere {
+pub struct Remote {
     application: Application,
     mysql: String,
     redis: Redis,
@@ -27,8 +27,8 @@ fn platform() -> Option<Platform> {
     })
 }
 
-impl Elsewhere {
-    /// Composes and starts the application of a manifest, when the stories are told with functions elsewhere.
+impl Remote {
+    /// Composes and starts the application of a manifest, when the stories are told with remote functions.
     pub fn if_wanted(manifest: &Manifest, folder: &Path) -> Option<Self> {
         let platform = platform()?;
         let (mysql, redis) = (database(), Redis::start());
