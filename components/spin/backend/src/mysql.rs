@@ -35,17 +35,23 @@ const LOOK_EVERY_MS: u64 = 1;
 const LOOK_LATER_EVERY: u64 = 4;
 /// How long a server that has no room for a connection is left alone, in milliseconds, and up to twice that.
 const FULL_PAUSE_MS: u64 = 20;
+/// How long an instance keeps a connection while it could do without for a moment. There may be as many instances as
+/// requests at a time, and none knows of the others: what all of them keep, nobody else can have.
+const LIFE: Duration = Duration::from_secs(1);
 
 thread_local! {
     static POOL: &'static Pool<Session> = Box::leak(Box::new(Pool::new(CONNECTIONS_MAX_DEFAULT)));
     /// Whether the pool has the bound that the variable says.
     static IS_BOUND: Cell<bool> = const { Cell::new(false) };
+    /// Whether the server had no room once: from then on nothing is kept that nobody uses.
+    static IS_SHORT: Cell<bool> = const { Cell::new(false) };
 }
 
 /// A connection, and what the server calls it.
 struct Session {
     connection: Connection,
     number: i64,
+    made: Instant,
 }
 
 /// A connection that somebody has alone. Whoever is given up in the middle of something leaves it in doubt: it is whole
@@ -136,7 +142,7 @@ impl Lease {
             };
             match opened {
                 Ok(connection) => break connection,
-                Err(error) if is_full(&error) => {}
+                Err(error) if is_full(&error) => IS_SHORT.set(true),
                 Err(SpinError::MysqlError(MysqlError::ConnectionFailed(text)))
                     if text.ends_with("is not permitted") =>
                 {
@@ -152,7 +158,11 @@ impl Lease {
                 return Ok(());
             }
         };
-        self.held.fill(Session { connection, number: 0 });
+        self.held.fill(Session {
+            connection,
+            number: 0,
+            made: Instant::now(),
+        });
         // Until it knows how to behave nobody else may have it.
         self.whole.set(false);
         let number = self.begin().await?;
@@ -321,5 +331,8 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.held.judge(self.whole.get() && !self.in_transaction.get());
+        let session = self.held.connection();
+        let is_old = session.is_some_and(|session| IS_SHORT.get() || session.made.elapsed() >= LIFE);
+        self.held.age(is_old);
     }
 }

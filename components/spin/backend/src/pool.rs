@@ -6,7 +6,8 @@
 //!
 //! A connection in doubt (somebody was given up in the middle of something) is never used again. It counts until it is
 //! dropped, and it is dropped only when no other is in use or being made: Spin can hang where one is dropped while
-//! another is opened. As long as there is one nobody is given another, so that this moment comes, and soon.
+//! another is opened. As long as there is one nobody is given another, so that this moment comes, and soon. One that has
+//! been had for long enough makes no haste: it is used until nobody has any, and dropped then.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -44,6 +45,7 @@ pub(crate) struct Lease<'a, C> {
     pool: &'a Pool<C>,
     connection: Option<C>,
     is_whole: bool,
+    is_old: bool,
 }
 
 impl<C> Pool<C> {
@@ -85,6 +87,7 @@ impl<C> Pool<C> {
             pool: self,
             connection: Some(connection),
             is_whole: true,
+            is_old: false,
         })
     }
 
@@ -132,6 +135,7 @@ impl<'a, C> Turn<'a, C> {
             pool: self.pool,
             connection: state.free.pop(),
             is_whole: true,
+            is_old: false,
         })
     }
 }
@@ -171,6 +175,11 @@ impl<C> Lease<'_, C> {
     pub(crate) fn judge(&mut self, is_whole: bool) {
         self.is_whole = is_whole;
     }
+
+    /// Says whether the connection has been had for long enough, so that others get theirs.
+    pub(crate) fn age(&mut self, is_old: bool) {
+        self.is_old = is_old;
+    }
 }
 
 impl<C> Drop for Lease<'_, C> {
@@ -179,9 +188,14 @@ impl<C> Drop for Lease<'_, C> {
         state.leased -= 1;
         if let Some(connection) = self.connection.take() {
             let fits = state.leased + state.free.len() < state.most;
-            match self.is_whole && fits {
+            let is_over = self.is_old && state.leased == 0;
+            match self.is_whole && fits && !is_over {
                 true => state.free.push(connection),
                 false => state.doubtful.push(connection),
+            }
+            if is_over {
+                let free = mem::take(&mut state.free);
+                state.doubtful.extend(free);
             }
         }
         let dropped = state.to_drop();

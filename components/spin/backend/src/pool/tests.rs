@@ -184,6 +184,22 @@ fn a_smaller_bound_is_kept_as_connections_come_back() {
 }
 
 #[test]
+fn what_was_had_for_long_is_used_until_nobody_has_any() {
+    let (pool, mut made) = (Pool::new(2), Made::default());
+    let mut first = made.lease(&pool).expect("a connection");
+    let mut second = made.lease(&pool).expect("a connection");
+    first.age(true);
+    drop(first);
+    let again = made.lease(&pool).expect("nobody waits for its end");
+    assert_eq!((number(&again), made.dropped()), (1, vec![]));
+    drop(again);
+    second.age(true);
+    drop(second);
+    assert_eq!(made.dropped().len(), 2);
+    assert_eq!(number(&made.lease(&pool).expect("a connection")), 3);
+}
+
+#[test]
 fn the_line_is_bounded() {
     let pool: Pool<()> = Pool::new(1);
     let turns: Vec<_> = (0..WAITING_MAX)
