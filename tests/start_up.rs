@@ -400,9 +400,13 @@ fn methods_that_do_not_fit_together_are_refused() {
     };
     let misfits = [
         ("send.send-message", "send.status", "no caller of its own"),
-        ("send.send-message", "send.ack-for-all", "a list of records"),
-        ("send.send-group-message", "send.send-for-all", "a list of records"),
-        ("login.login", "send.send-for-all", "of the same function"),
+        ("send.send-message", "send.batch-ack", "a list of records"),
+        (
+            "send.send-group-message",
+            "send.batch-send-message",
+            "a list of records",
+        ),
+        ("login.login", "send.batch-send-message", "of the same function"),
         (
             "presence.get-status",
             "presence.batch-get-status",

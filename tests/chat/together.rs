@@ -31,7 +31,7 @@ async fn answers(raw: &mut Raw, count: usize) -> Vec<Value> {
 }
 
 async fn many(node: &Node) -> f64 {
-    invokes(node, "send", "send-for-all").await
+    invokes(node, "send", "batch-send-message").await
 }
 
 /// How often a method has answered.
@@ -201,13 +201,13 @@ async fn what_speaks_for_others_is_not_for_clients() {
     let node = Node::start();
     let ann = Client::register(&node, "ann").await;
     let mut raw = Raw::resume(&node, &ann.token).await;
-    let sending = json!({ "caller": { "user": "1", "session": "1", "device": "phone" }, "to": ann.user,
+    let call = json!({ "caller": { "user": "1", "session": "1", "device": "phone" }, "to": ann.user,
         "client_id": "1", "content": "forged" });
     let requests = [
-        request(1, "send.send-for-all", json!({ "messages": [sending] })),
-        request(2, "send.ack-for-all", json!({ "acknowledgements": [] })),
+        request(1, "send.batch-send-message", json!({ "calls": [call] })),
+        request(2, "send.batch-ack", json!({ "calls": [] })),
         request(3, "route.register-connection", json!({ "connection": {} })),
-        request(4, "route.register-connection", json!({ "connection": {} })),
+        request(4, "route.batch-register-connection", json!({ "calls": [] })),
     ];
     raw.ask_together(&requests).await;
     for answer in answers(&mut raw, requests.len()).await {
@@ -247,10 +247,10 @@ async fn connections_that_come_and_go_together_are_each_served_refused_and_ended
     }
     if node.has_functions() {
         for (function, method) in [
-            ("login", "verify-tokens"),
-            ("route", "register-connections"),
-            ("presence", "set-all-online"),
-            ("groups", "topics-of-all"),
+            ("login", "batch-verify"),
+            ("route", "batch-register-connection"),
+            ("presence", "batch-set-online"),
+            ("groups", "batch-topics"),
         ] {
             assert!(
                 invokes(&node, function, method).await > 0.0,

@@ -84,7 +84,7 @@ impl contacts::Guest for Component {
 
 impl relations::Guest for Component {
     async fn watchers(users: Vec<u64>) -> Result<Vec<Vec<u64>>, Error> {
-        guest::at_most_together(users.len())?;
+        guest::check_batch(users.len())?;
         store::watchers(&users).await
     }
 }

@@ -193,20 +193,20 @@ fn connections_that_come_and_go_together_are_told_of_as_if_each_had_come_alone()
         connection(2, 8, "web"),
         connection(3, 7, "web"),
     ];
-    let done = finish(Component::set_all_online(connections.clone())).unwrap();
+    let done = finish(Component::batch_set_online(connections.clone())).unwrap();
     assert_eq!(done, [Ok(()), Ok(()), Ok(())]);
     assert_eq!(*metadata.told.borrow(), [(vec![2], 7, true), (vec![2], 8, true)]);
     assert_eq!(finish(Component::count_online(caller())).unwrap(), 2);
 
-    let done = finish(Component::set_all_offline(connections[..2].to_vec())).unwrap();
+    let done = finish(Component::batch_set_offline(connections[..2].to_vec())).unwrap();
     assert_eq!(done, [Ok(()), Ok(())]);
     assert_eq!(metadata.told.borrow()[2..], [(vec![2], 8, false)]);
-    finish(Component::set_all_offline(connections)).unwrap();
+    finish(Component::batch_set_offline(connections)).unwrap();
     assert_eq!(metadata.told.borrow()[3..], [(vec![2], 7, false)]);
     assert_eq!(finish(Component::count_online(caller())).unwrap(), 0);
 
-    let too_many = vec![connection(1, 7, "phone"); guest::MOST_TOGETHER + 1];
-    let refused = finish(Component::set_all_online(too_many)).unwrap_err();
+    let too_many = vec![connection(1, 7, "phone"); guest::MOST_IN_BATCH + 1];
+    let refused = finish(Component::batch_set_online(too_many)).unwrap_err();
     assert_eq!(refused.code, guest::ErrorCode::TooLarge);
 }
 

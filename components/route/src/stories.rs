@@ -112,11 +112,11 @@ fn a_registered_connection_is_found_until_it_is_unregistered() {
 fn connections_are_registered_and_unregistered_together() {
     let metadata = Metadata::given();
     let connections = vec![connection(1, 7, "a"), connection(2, 8, "b"), connection(3, 7, "b")];
-    let done = finish(Component::register_connections(connections.clone())).unwrap();
+    let done = finish(Component::batch_register_connection(connections.clone())).unwrap();
     assert_eq!((done, *metadata.put_calls.borrow()), (vec![Ok(()); 3], 1));
     assert_eq!(finish(Component::gateways(7)).unwrap(), ["a", "b"]);
 
-    let done = finish(Component::unregister_connections(connections[..2].to_vec())).unwrap();
+    let done = finish(Component::batch_unregister_connection(connections[..2].to_vec())).unwrap();
     assert_eq!(done, [Ok(()), Ok(())]);
     assert_eq!(
         finish(Component::get_connections(7)).unwrap(),

@@ -13,7 +13,7 @@ use message::Code;
 use crate::ack::{self, Receipts};
 use crate::inbox::values;
 use crate::unplaced::rows;
-use crate::{Acknowledging, CHUNK, receipt};
+use crate::{AckCall, CHUNK, receipt};
 
 type Answer = Result<u32, Error>;
 
@@ -27,16 +27,16 @@ struct Ack {
 }
 
 /// Takes acknowledgements; each has its own answer.
-pub(crate) async fn ack(acknowledgements: Vec<Acknowledging>) -> Result<Vec<Answer>, Error> {
-    guest::at_most_together(acknowledgements.len())?;
-    let mut answers: Vec<Answer> = acknowledgements.iter().map(|_| Ok(0)).collect();
-    let mut acks = Vec::with_capacity(acknowledgements.len());
-    for (place, (answer, acknowledging)) in answers.iter_mut().zip(acknowledgements).enumerate() {
-        let Acknowledging {
+pub(crate) async fn ack(calls: Vec<AckCall>) -> Result<Vec<Answer>, Error> {
+    guest::check_batch(calls.len())?;
+    let mut answers: Vec<Answer> = calls.iter().map(|_| Ok(0)).collect();
+    let mut acks = Vec::with_capacity(calls.len());
+    for (place, (answer, call)) in answers.iter_mut().zip(calls).enumerate() {
+        let AckCall {
             caller,
             messages,
             cursor,
-        } = acknowledging;
+        } = call;
         match receipt::distinct(messages) {
             Err(error) => *answer = Err(error),
             Ok(messages) => acks.push(Ack {

@@ -26,7 +26,8 @@ mod unplaced;
 
 use bindings::exports::mpim::im as exports;
 pub use bindings::exports::mpim::im::{
-    delivery::Acknowledging, delivery::Guest as Delivery, delivery::Sending, send::Draft as Wanted, send::Guest as Send,
+    delivery::AckCall, delivery::Guest as Delivery, delivery::SendMessageCall, send::Draft as Wanted,
+    send::Guest as Send,
 };
 use draft::{Draft, Target};
 use guest::{Caller, Error, ErrorCode, Priority, Qos, Receipt, rate_limit};
@@ -106,12 +107,12 @@ impl exports::send::Guest for Component {
 }
 
 impl exports::delivery::Guest for Component {
-    async fn send_for_all(messages: Vec<Sending>) -> Result<Vec<Result<Receipt, Error>>, Error> {
-        several::send(messages).await
+    async fn batch_send_message(calls: Vec<SendMessageCall>) -> Result<Vec<Result<Receipt, Error>>, Error> {
+        several::send(calls).await
     }
 
-    async fn ack_for_all(acknowledgements: Vec<Acknowledging>) -> Result<Vec<Result<u32, Error>>, Error> {
-        acks::ack(acknowledgements).await
+    async fn batch_ack(calls: Vec<AckCall>) -> Result<Vec<Result<u32, Error>>, Error> {
+        acks::ack(calls).await
     }
 
     async fn mark_sent(messages: Vec<u64>) -> Result<(), Error> {

@@ -5,13 +5,13 @@ use guest::{Caller, Error, Receipt, rate_limit};
 
 use crate::draft::{Draft, Target};
 use crate::run::Run;
-use crate::{Sending, Wanted, direct, together};
+use crate::{SendMessageCall, Wanted, direct, together};
 
 type Answer = Result<Receipt, Error>;
 
 /// What a caller wants to send.
-pub(crate) fn of(caller: Caller, wanted: Wanted) -> Sending {
-    Sending {
+pub(crate) fn of(caller: Caller, wanted: Wanted) -> SendMessageCall {
+    SendMessageCall {
         caller,
         to: wanted.to,
         client_id: wanted.client_id,
@@ -23,15 +23,15 @@ pub(crate) fn of(caller: Caller, wanted: Wanted) -> Sending {
 }
 
 /// Sends, those of each caller in order; each has its own answer.
-pub(crate) async fn send(messages: Vec<Sending>) -> Result<Vec<Answer>, Error> {
-    guest::at_most_together(messages.len())?;
-    let permitted = permitted(&messages);
-    let mut answers: Vec<Option<Answer>> = messages.iter().map(|_| None).collect();
+pub(crate) async fn send(calls: Vec<SendMessageCall>) -> Result<Vec<Answer>, Error> {
+    guest::check_batch(calls.len())?;
+    let permitted = permitted(&calls);
+    let mut answers: Vec<Option<Answer>> = calls.iter().map(|_| None).collect();
     let mut runs: Vec<Run> = Vec::new();
-    let wanted = answers.iter_mut().zip(messages).zip(permitted).enumerate();
-    for (place, ((answer, message), permitted)) in wanted {
-        let (caller, to) = (message.caller.clone(), message.to);
-        match check(message, permitted) {
+    let wanted = answers.iter_mut().zip(calls).zip(permitted).enumerate();
+    for (place, ((answer, call), permitted)) in wanted {
+        let (caller, to) = (call.caller.clone(), call.to);
+        match check(call, permitted) {
             Err(error) => *answer = Some(Err(error)),
             Ok(draft) => match runs.last_mut().filter(|run| run.takes(&caller, to, &draft)) {
                 Some(run) => run.push(draft, place),
@@ -61,10 +61,10 @@ pub(crate) async fn send(messages: Vec<Sending>) -> Result<Vec<Answer>, Error> {
 
 /// Whether each message has a permit of its sender. Where there are not enough for all that follow each other of one
 /// sender, each asks for its own.
-fn permitted(messages: &[Sending]) -> Vec<Result<(), Error>> {
-    let mut permitted = Vec::with_capacity(messages.len());
-    for of_one in messages.chunk_by(|one, next| one.caller.user == next.caller.user) {
-        let sender = of_one.first().map_or(0, |message| message.caller.user).to_string();
+fn permitted(calls: &[SendMessageCall]) -> Vec<Result<(), Error>> {
+    let mut permitted = Vec::with_capacity(calls.len());
+    for of_one in calls.chunk_by(|one, next| one.caller.user == next.caller.user) {
+        let sender = of_one.first().map_or(0, |call| call.caller.user).to_string();
         let permits = u32::try_from(of_one.len()).unwrap_or(u32::MAX);
         let all = rate_limit::acquire("send", &sender, permits).is_ok();
         permitted.extend(of_one.iter().map(|_| match all {
@@ -75,15 +75,15 @@ fn permitted(messages: &[Sending]) -> Vec<Result<(), Error>> {
     permitted
 }
 
-fn check(message: Sending, permitted: Result<(), Error>) -> Result<Draft, Error> {
+fn check(call: SendMessageCall, permitted: Result<(), Error>) -> Result<Draft, Error> {
     permitted?;
-    direct::check(&message.caller, message.to)?;
+    direct::check(&call.caller, call.to)?;
     Draft::new(
-        Target::User(message.to),
-        message.client_id,
-        message.content,
-        message.content_type,
-        message.priority,
-        message.qos,
+        Target::User(call.to),
+        call.client_id,
+        call.content,
+        call.content_type,
+        call.priority,
+        call.qos,
     )
 }

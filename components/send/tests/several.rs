@@ -9,7 +9,7 @@
 mod world;
 
 use guest::{ErrorCode, Qos, Receipt};
-use send::{Acknowledging, Component, Delivery, Send, Sending, Wanted as Draft};
+use send::{AckCall, Component, Delivery, Send, SendMessageCall, Wanted as Draft};
 use world::calls::{cursors, pull, send};
 use world::dice::{Dice, seed};
 use world::{Push, World, caller, run};
@@ -34,8 +34,8 @@ fn send_all(from: u64, drafts: Vec<Draft>) -> Vec<Result<Receipt, ErrorCode>> {
 }
 
 /// Sends for each sender what it wants.
-fn send_for_all(messages: Vec<(u64, Draft)>) -> Vec<Result<Receipt, ErrorCode>> {
-    let sending = |(from, draft): (u64, Draft)| Sending {
+fn batch_send_message(messages: Vec<(u64, Draft)>) -> Vec<Result<Receipt, ErrorCode>> {
+    let call = |(from, draft): (u64, Draft)| SendMessageCall {
         caller: caller(from, "phone"),
         to: draft.to,
         client_id: draft.client_id,
@@ -44,7 +44,7 @@ fn send_for_all(messages: Vec<(u64, Draft)>) -> Vec<Result<Receipt, ErrorCode>> 
         priority: draft.priority,
         qos: draft.qos,
     };
-    let answers = run(Component::send_for_all(messages.into_iter().map(sending).collect())).unwrap();
+    let answers = run(Component::batch_send_message(messages.into_iter().map(call).collect())).unwrap();
     answers
         .into_iter()
         .map(|answer| answer.map_err(|error| error.code))
@@ -145,7 +145,7 @@ fn messages_of_several_senders_are_one_batch() {
     ];
     let before = (world.batches.get(), world.queries.get());
     assert_eq!(
-        seqs(&send_for_all(messages)),
+        seqs(&batch_send_message(messages)),
         [Ok(3), Ok(4), Ok(5), Ok(2), Ok(2), Ok(6)],
         "places of a conversation in the order of the call"
     );
@@ -180,7 +180,7 @@ fn what_is_refused_of_one_sender_costs_another_nothing() {
         Ok(1),
         Ok(3),
     ];
-    assert_eq!(seqs(&send_for_all(messages)), expected);
+    assert_eq!(seqs(&batch_send_message(messages)), expected);
 }
 
 /// Whatever is sent together is kept, pushed and answered as if it had been sent one by one, by whomever.
@@ -218,11 +218,11 @@ fn together_or_one_by_one_is_the_same() {
             world.pushes();
             world.online(&online);
             let answers = if together {
-                send_for_all(messages.clone())
+                batch_send_message(messages.clone())
             } else {
                 messages
                     .iter()
-                    .flat_map(|one| send_for_all(vec![one.clone()]))
+                    .flat_map(|one| batch_send_message(vec![one.clone()]))
                     .collect()
             };
             for receipt in answers.iter().flatten() {
@@ -278,13 +278,13 @@ fn together_or_one_by_one_is_the_same() {
 /// User, device, messages, cursor.
 type Ack = (u64, &'static str, Vec<u64>, Option<u64>);
 
-fn ack_for_all(acks: &[Ack]) -> Vec<Result<u32, ErrorCode>> {
-    let acknowledging = |(user, device, messages, cursor): &Ack| Acknowledging {
+fn batch_ack(acks: &[Ack]) -> Vec<Result<u32, ErrorCode>> {
+    let call = |(user, device, messages, cursor): &Ack| AckCall {
         caller: caller(*user, device),
         messages: messages.clone(),
         cursor: *cursor,
     };
-    let answers = run(Component::ack_for_all(acks.iter().map(acknowledging).collect())).unwrap();
+    let answers = run(Component::batch_ack(acks.iter().map(call).collect())).unwrap();
     answers
         .into_iter()
         .map(|answer| answer.map_err(|error| error.code))
@@ -300,7 +300,7 @@ fn acknowledgements_of_several_devices_are_one_batch() {
         .collect();
     // The devices have no place at first: that is a batch of its own for each, after one that came to nothing.
     assert_eq!(
-        ack_for_all(&[
+        batch_ack(&[
             (2, "phone", vec![sent[0]], Some(1)),
             (3, "phone", vec![sent[2]], Some(1))
         ]),
@@ -316,7 +316,7 @@ fn acknowledgements_of_several_devices_are_one_batch() {
         // What is another's, and what was counted, counts for nothing.
         (3, "phone", vec![sent[3], sent[4]], None),
     ];
-    assert_eq!(ack_for_all(&acks), [Ok(2), Ok(1), Ok(0)]);
+    assert_eq!(batch_ack(&acks), [Ok(2), Ok(1), Ok(0)]);
     assert_eq!((world.batches.get() - before.0, world.queries.get() - before.1), (1, 0));
     let told = world.pushes().into_iter().map(|push| match push {
         Push::Receipt(to, change) => (to.recipients[0].user, change.by, change.messages),
@@ -391,10 +391,10 @@ fn acknowledged_together_or_one_by_one_is_the_same() {
                 })
                 .collect();
             let answers = if together {
-                ack_for_all(&acks)
+                batch_ack(&acks)
             } else {
                 acks.iter()
-                    .flat_map(|one| ack_for_all(std::slice::from_ref(one)))
+                    .flat_map(|one| batch_ack(std::slice::from_ref(one)))
                     .collect()
             };
             let name = |id: &u64| ids.iter().position(|known| known == id);

@@ -21,13 +21,13 @@ pub use bindings::mpim::im::types::{Error, ErrorCode, Message, MessageState, Qos
 
 pub use futures_util::future::join_all;
 
-/// How many calls a method that does many of them takes.
-pub const MOST_TOGETHER: usize = 100;
+/// How many calls a batch method takes.
+pub const MOST_IN_BATCH: usize = 100;
 
-/// Refuses to do more calls together than [`MOST_TOGETHER`].
-pub fn at_most_together(calls: usize) -> Result<(), Error> {
-    match calls > MOST_TOGETHER {
-        true => Err(Error::too_large(format!("{calls} at once, at most {MOST_TOGETHER}"))),
+/// Refuses more calls in a batch than [`MOST_IN_BATCH`].
+pub fn check_batch(calls: usize) -> Result<(), Error> {
+    match calls > MOST_IN_BATCH {
+        true => Err(Error::too_large(format!("{calls} at once, at most {MOST_IN_BATCH}"))),
         false => Ok(()),
     }
 }

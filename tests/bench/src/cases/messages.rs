@@ -203,12 +203,12 @@ const TOGETHER: (usize, usize) = (8, 5);
 
 /// What a gateway under load makes of what many clients send.
 fn sending_together(pairs: &Rc<Pairs>) -> anyhow::Result<Case> {
-    let method = pairs.stand.method("send", "send-for-all")?;
+    let method = pairs.stand.method("send", "batch-send-message")?;
     let (natively, dispatched, prepared) = (pairs.clone(), pairs.clone(), pairs.clone());
     let native = move |number| {
         let pairs = natively.clone();
         async move {
-            let sending = |(pair, id): (&Pair, String)| send::Sending {
+            let call = |(pair, id): (&Pair, String)| send::SendMessageCall {
                 caller: pair.one.native.clone(),
                 to: pair.other.native.user,
                 client_id: id,
@@ -217,8 +217,8 @@ fn sending_together(pairs: &Rc<Pairs>) -> anyhow::Result<Case> {
                 priority: None,
                 qos: None,
             };
-            let messages = pairs.together(number).map(sending).collect();
-            let call = send::Component::send_for_all(messages);
+            let calls = pairs.together(number).map(call).collect();
+            let call = send::Component::batch_send_message(calls);
             let answers = pairs.stand.native.send.run(call).await.map_err(refused)?;
             Ok(answers.iter().flatten().map(|receipt| state(receipt.state)).sum())
         }
@@ -226,7 +226,7 @@ fn sending_together(pairs: &Rc<Pairs>) -> anyhow::Result<Case> {
     let component = move |number| {
         let (pairs, method) = (dispatched.clone(), method.clone());
         async move {
-            let sending = |(pair, id): (&Pair, String)| {
+            let call = |(pair, id): (&Pair, String)| {
                 let caller = &pair.one.native;
                 let connection = caller.connection.map(|connection| Box::new(Val::U64(connection)));
                 record([
@@ -247,8 +247,8 @@ fn sending_together(pairs: &Rc<Pairs>) -> anyhow::Result<Case> {
                     ("qos", Val::Option(None)),
                 ])
             };
-            let messages = pairs.together(number).map(sending).collect();
-            let answers = ask(&pairs.stand.dispatch, &method, None, vec![Val::List(messages)]).await?;
+            let calls = pairs.together(number).map(call).collect();
+            let answers = ask(&pairs.stand.dispatch, &method, None, vec![Val::List(calls)]).await?;
             let Some(Val::List(answers)) = answers else {
                 anyhow::bail!("the answers are {answers:?}");
             };
@@ -266,7 +266,7 @@ fn sending_together(pairs: &Rc<Pairs>) -> anyhow::Result<Case> {
         let pairs = prepared.clone();
         async move { pairs.connect().await.map(|()| 0) }
     };
-    Ok(Case::new("send.send-for-all, 40 messages of 8", native, component).prepared(500, prepare))
+    Ok(Case::new("send.batch-send-message, 40 messages of 8", native, component).prepared(500, prepare))
 }
 
 fn record<const N: usize>(fields: [(&str, Val); N]) -> Val {
