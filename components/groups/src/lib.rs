@@ -2,7 +2,7 @@
 //!
 //! A change is one guarded batch. Only when a guard refuses it is the group read, to say why; a
 //! group that changed between the two is tried again, a few times. The component refuses to know
-//! messages: it reads the last place of a conversation and nothing of what was said in it.
+//! messages: it reads the last seq of a conversation and nothing of what was said in it.
 
 mod announce;
 mod bindings;

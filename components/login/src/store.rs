@@ -84,7 +84,7 @@ pub(crate) async fn open_session(
         .collect()
 }
 
-// The places of the statements of an opening.
+// The indexes of the statements of an opening.
 const ACCOUNT: u32 = 0;
 const REPLACED: usize = 1;
 const ROOM: u32 = 3;
@@ -175,12 +175,12 @@ pub(crate) async fn identities(
     if params.is_empty() {
         return Ok(HashMap::new());
     }
-    let places = sql::places(params.len());
+    let placeholders = sql::placeholders(params.len());
     params.push(Value::from(now));
     let rows = sql::query(
         format!(
             "SELECT user_id, id, device, device_class, expires_at, token_hash FROM sessions \
-             WHERE token_hash IN ({places}) AND ended_at IS NULL AND expires_at > ?"
+             WHERE token_hash IN ({placeholders}) AND ended_at IS NULL AND expires_at > ?"
         ),
         params,
     )
@@ -241,9 +241,9 @@ fn read_session(row: &Row, current: u64) -> Result<Session, Error> {
 pub(crate) async fn live_sessions(sessions: &[u64], now: u64) -> Result<HashSet<u64>, Error> {
     let mut live = HashSet::with_capacity(sessions.len());
     for asked in sessions.chunks(SESSIONS_IN_ONE_QUERY) {
-        let places = sql::places(asked.len());
+        let placeholders = sql::placeholders(asked.len());
         let statement =
-            format!("SELECT id FROM sessions WHERE id IN ({places}) AND ended_at IS NULL AND expires_at > ?");
+            format!("SELECT id FROM sessions WHERE id IN ({placeholders}) AND ended_at IS NULL AND expires_at > ?");
         let params = asked.iter().copied().chain([now]).map(Value::from).collect();
         for row in sql::query(statement, params).await? {
             live.insert(row.at(0)?);

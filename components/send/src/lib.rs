@@ -1,12 +1,12 @@
 //! Sending, and what becomes of a message.
 //!
 //! It owns the promise that an accepted message is kept: each send is one transaction that gives the
-//! message its place in the conversation and its places in inboxes, and everything that follows (the
+//! message its seq in the conversation and its seqs in inboxes, and everything that follows (the
 //! push, the receipts) is a hint that may be lost. It refuses to know sockets, queues and leases: where
 //! a user is connected is `route`'s to say, and `notify`'s to reach.
 
 mod ack;
-mod acks;
+mod batch;
 #[expect(missing_docs, reason = "generated from WIT, where the documentation is")]
 mod bindings;
 mod delivery;
@@ -19,10 +19,7 @@ mod read;
 mod recall;
 mod receipt;
 mod retry;
-mod run;
-mod several;
-mod together;
-mod unplaced;
+mod unsequenced;
 
 use bindings::exports::mpim::im as exports;
 pub use bindings::exports::mpim::im::{
@@ -71,8 +68,8 @@ impl exports::send::Guest for Component {
     }
 
     async fn send_messages(caller: Caller, drafts: Vec<Wanted>) -> Result<Vec<Result<Receipt, Error>>, Error> {
-        let of_caller = |wanted| several::of(caller.clone(), wanted);
-        several::send(drafts.into_iter().map(of_caller).collect()).await
+        let of_caller = |wanted| batch::call(caller.clone(), wanted);
+        batch::send(drafts.into_iter().map(of_caller).collect()).await
     }
 
     async fn send_group_message(
@@ -108,11 +105,11 @@ impl exports::send::Guest for Component {
 
 impl exports::delivery::Guest for Component {
     async fn batch_send_message(calls: Vec<SendMessageCall>) -> Result<Vec<Result<Receipt, Error>>, Error> {
-        several::send(calls).await
+        batch::send(calls).await
     }
 
     async fn batch_ack(calls: Vec<AckCall>) -> Result<Vec<Result<u32, Error>>, Error> {
-        acks::ack(calls).await
+        batch::ack::ack(calls).await
     }
 
     async fn mark_sent(messages: Vec<u64>) -> Result<(), Error> {

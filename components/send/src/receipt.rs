@@ -50,7 +50,7 @@ pub(crate) async fn status(caller: &Caller, messages: Vec<u64>) -> Result<Vec<Re
             format!(
                 "SELECT m.id, m.conversation_id, m.seq, m.state, m.created_at FROM messages m \
                  WHERE m.sender_id = ? AND m.id IN ({})",
-                sql::places(chunk.len())
+                sql::placeholders(chunk.len())
             ),
             params,
         )

@@ -309,8 +309,8 @@ fn the_cursor_of_a_member_goes_forward_only_and_not_past_the_end() {
     for id in ["a", "b", "c"] {
         send(1, id).unwrap();
     }
-    let set = |user, place| {
-        run(group_pull::Component::set_cursor(caller(user, "phone"), GROUP, place)).map_err(|error| error.code)
+    let set = |user, cursor| {
+        run(group_pull::Component::set_cursor(caller(user, "phone"), GROUP, cursor)).map_err(|error| error.code)
     };
     assert_eq!(set(2, 2), Ok(()));
     assert_eq!(set(2, 1), Ok(()));

@@ -1,7 +1,7 @@
 //! Many clients at once, in a random order of steps: sends and repeats of the same message side by side,
 //! pulls, acknowledgements, recalls, sweeps, joins and leaves; calls that are dropped half way, writes that
 //! are refused, answers that are lost, devices that forget where they were. Whatever happened, nothing that
-//! was accepted is missing, nothing is there twice, and no place is skipped.
+//! was accepted is missing, nothing is there twice, and no seq is skipped.
 //!
 //! A failure prints its seed; `MPIM_SEED=<seed>` runs it again, and `MPIM_RUNS=<n>` makes more runs.
 #![expect(
@@ -63,7 +63,7 @@ struct Wish {
 
 #[derive(Default)]
 struct Device {
-    /// Every entry that was ever given, by place.
+    /// Every entry that was ever given, by cursor.
     had: BTreeMap<u64, (EntryKind, u64)>,
     /// Where to pull from; none after a restart: the service knows.
     next: Option<u64>,
@@ -345,7 +345,7 @@ impl Simulation {
         };
         let mut last = since.unwrap_or(0);
         for entry in &page.entries {
-            assert!(entry.cursor > last && entry.cursor <= page.next, "places go up");
+            assert!(entry.cursor > last && entry.cursor <= page.next, "cursors go up");
             last = entry.cursor;
             let once = entry.message.qos == Qos::ExactlyOnce && entry.kind == EntryKind::Message;
             assert!(
@@ -457,7 +457,7 @@ impl Simulation {
                 let had = device.had.get(&(row[0] as u64)).map(|(_, message)| *message as i64);
                 assert!(
                     had == Some(row[2]) || passed,
-                    "{user} on {} missed place {}",
+                    "{user} on {} missed seq {}",
                     DEVICES[*at],
                     row[0]
                 );

@@ -123,7 +123,7 @@ fn a_read_that_lacks_what_came_first_skips_nothing() {
 fn history_further_back_may_be_that_of_a_copy_and_lacks_nothing() {
     let world = World::with_users(2);
     let conversation = send(1, 2, "0").unwrap().conversation;
-    let places = |before, limit| {
+    let seqs = |before, limit| {
         let page = pull_offline::Component::history(caller(1, "phone"), conversation, Some(before), None, Some(limit));
         run(page).unwrap().iter().map(|message| message.seq).collect::<Vec<_>>()
     };
@@ -133,8 +133,8 @@ fn history_further_back_may_be_that_of_a_copy_and_lacks_nothing() {
     say(6..9);
     let asked = |before, limit| {
         let queries = world.queries.get();
-        let places = places(before, limit);
-        (places, world.queries.get() - queries)
+        let seqs = seqs(before, limit);
+        (seqs, world.queries.get() - queries)
     };
     assert_eq!(asked(6, 2), (vec![5, 4], 0), "it is there as a whole");
     assert_eq!(asked(3, 5), (vec![2, 1], 0), "back to the first");

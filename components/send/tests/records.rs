@@ -21,7 +21,7 @@ use world::{Fault, World, caller, run};
 
 const GROUP: u64 = 500;
 
-/// Messages, the next place, and whether there is more.
+/// Messages, the next seq, and whether there is more.
 type Page = Result<(Vec<Message>, u64, bool), ErrorCode>;
 
 fn large(members: u64) -> World {
@@ -252,7 +252,7 @@ fn a_record_that_cannot_be_read_or_is_another_places_sends_the_reader_to_the_sto
     let world = large(4);
     send(1, 1);
     send(1, 2);
-    let key = |place: u64| format!("record/1/{GROUP}/{place}");
+    let key = |seq: u64| format!("record/1/{GROUP}/{seq}");
     let second = world.cache.get_many(&[key(2)]).remove(0).unwrap();
     for wrong in [vec![7], second] {
         world.cache.set(key(1), wrong);

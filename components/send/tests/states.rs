@@ -71,7 +71,7 @@ fn an_acknowledgement_counts_once_and_tells_the_sender_once() {
 fn an_acknowledgement_of_many_messages_is_one_batch() {
     let world = World::with_users(2);
     let ids: Vec<u64> = (0..450).map(|n| send(1, 2, &n.to_string()).unwrap().message).collect();
-    // The first of a device makes its place.
+    // The first of a device makes its cursor.
     assert_eq!(ack(2, "phone", &ids[..1], Some(1)), Ok(1));
     let before = world.batches.get();
     assert_eq!(ack(2, "phone", &ids, Some(450)), Ok(449));
@@ -92,13 +92,13 @@ fn an_acknowledgement_that_needs_more_than_the_usual_takes_a_second_batch() {
         let moved = ack(2, "phone", messages, Some(up_to)).unwrap();
         (moved, world.batches.get() - before)
     };
-    assert_eq!(cost(&[usual], 1), (1, 2), "no place of the device yet");
+    assert_eq!(cost(&[usual], 1), (1, 2), "no cursor of the device yet");
     assert_eq!(cost(&[once], 2), (1, 2), "exactly once");
     assert_eq!(cost(&[usual, 424_242], 2), (0, 2), "no such message");
     // Past the end, with a message that could be acknowledged: nothing is.
     assert_eq!(ack(2, "phone", &[last], Some(4)), Err(ErrorCode::Invalid));
     assert_eq!(cost(&[last], 3), (1, 1));
-    // An older place moves nothing back.
+    // An older cursor moves nothing back.
     assert_eq!(cost(&[last], 1), (0, 1));
     assert!(pull(2, "phone", None).entries.is_empty());
 }

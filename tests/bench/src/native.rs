@@ -251,13 +251,13 @@ impl Host for Native {
             let route::Decision {
                 nodes,
                 online,
-                several,
+                multi_connection,
                 offline,
             } = route::Component::route_message(users).await?;
             Ok(Decision {
                 nodes,
                 online,
-                several,
+                multi_connection,
                 offline,
             })
         })

@@ -157,7 +157,7 @@ impl World {
         }
     }
 
-    /// As the component `groups` does it: at the last place of the conversation, in one transaction.
+    /// As the component `groups` does it: at the last seq of the conversation, in one transaction.
     pub fn join(&self, group: u64, user: u64) {
         self.exec(&format!(
             "INSERT INTO members SELECT c.id, {user}, 0, 0, c.last_seq, c.last_seq FROM conversations c WHERE c.id = {group}"
@@ -440,11 +440,11 @@ impl Host for World {
             } else {
                 vec!["node-a".to_owned()]
             };
-            let several = online.clone();
+            let multi_connection = online.clone();
             Ok(Decision {
                 nodes,
                 online,
-                several,
+                multi_connection,
                 offline,
             })
         })

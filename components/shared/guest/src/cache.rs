@@ -41,7 +41,7 @@ impl Keep {
 }
 
 /// The values of some keys, in the order asked. Those that are not cached are loaded with one call, which is given the
-/// places of the missing keys and answers one for each, in that order: none where the store has nothing.
+/// indexes of the missing keys and answers one for each, in that order: none where the store has nothing.
 pub async fn cached<T: Cached>(
     keys: Vec<String>,
     keep: Keep,
@@ -49,7 +49,7 @@ pub async fn cached<T: Cached>(
 ) -> Result<Vec<Option<T>>, Error> {
     let mut values: Vec<Option<T>> = Vec::with_capacity(keys.len());
     let (mut missing, mut tickets) = (Vec::new(), Vec::new());
-    for (place, found) in lookup(keys).await?.into_iter().enumerate() {
+    for (index, found) in lookup(keys).await?.into_iter().enumerate() {
         let (value, ticket) = match found {
             Found::Absent => (None, None),
             Found::Load(ticket) => (None, Some(ticket)),
@@ -61,7 +61,7 @@ pub async fn cached<T: Cached>(
         };
         values.push(value);
         if let Some(ticket) = ticket {
-            missing.push(place);
+            missing.push(index);
             tickets.push(ticket);
         }
     }
@@ -81,8 +81,8 @@ pub async fn cached<T: Cached>(
         ttl_ms: keep.ttl_ms(value.is_some()),
     });
     fill(filled.filter(|filled| filled.ticket != 0).collect()).await;
-    for (place, value) in missing.into_iter().zip(loaded) {
-        if let Some(at) = values.get_mut(place) {
+    for (index, value) in missing.into_iter().zip(loaded) {
+        if let Some(at) = values.get_mut(index) {
             *at = value;
         }
     }
@@ -247,10 +247,10 @@ impl<T: Cached> Cached for Vec<T> {
 
 /// Tuples, part after part.
 macro_rules! cached_tuple {
-    ($($part:ident $place:tt),*) => {
+    ($($part:ident $index:tt),*) => {
         impl<$($part: Cached),*> Cached for ($($part,)*) {
             fn write(&self, bytes: &mut Vec<u8>) {
-                $(self.$place.write(bytes);)*
+                $(self.$index.write(bytes);)*
             }
 
             fn read(bytes: &mut &[u8]) -> Option<Self> {
@@ -325,7 +325,7 @@ mod tests {
         let loads = RefCell::new(Vec::new());
         let values = wait(cached(keys(names), keep, async |missing| {
             loads.borrow_mut().push(missing.to_vec());
-            let value = |place: &usize| (names[*place] != "none").then(|| names[*place].to_uppercase());
+            let value = |index: &usize| (names[*index] != "none").then(|| names[*index].to_uppercase());
             Ok(missing.iter().map(value).collect())
         }));
         (values.unwrap(), loads.into_inner())

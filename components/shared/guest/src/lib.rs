@@ -270,7 +270,7 @@ pub mod relations {
     }
 }
 
-/// Notifications to clients; see `mpim:im/notify`. Each is a hint: what it says is durable elsewhere.
+/// Notifications to clients; see `mpim:im/notify`. Each is a hint: what it says is durable in the store.
 pub mod notify {
     use crate::{
         Audience, ContactChange, Error, GroupChange, Kick, Message, PresenceChange, Priority, Recall, Recipient,
@@ -346,7 +346,7 @@ pub mod notify {
 }
 
 /// Reports a notification that could not be handed on, and goes on: what it says is durable
-/// elsewhere, and the retry, the pull or the next renewal finds it.
+/// in the store, and the retry, the pull or the next renewal finds it.
 pub fn hint(what: &str, outcome: Result<(), Error>) {
     if let Err(error) = outcome {
         telemetry::count("mpim_hints_lost", 1);

@@ -36,7 +36,7 @@ pub fn params(step: &Step, outcomes: &[Outcome]) -> Result<Vec<Value>, SqlError>
     let mut params = step.params.clone();
     for taken in &step.taken {
         let [param, from, column] =
-            [taken.param, taken.step, taken.column].map(|place| usize::try_from(place).unwrap_or(usize::MAX));
+            [taken.param, taken.step, taken.column].map(|index| usize::try_from(index).unwrap_or(usize::MAX));
         let rows = outcomes.get(from).map(|outcome| outcome.rows.as_slice());
         let value = match rows {
             Some([row]) => row.get(column),

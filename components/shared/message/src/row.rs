@@ -10,13 +10,13 @@ use crate::Code;
 pub const COLUMNS: &str = "m.id, m.conversation_id, m.seq, m.sender_id, m.recipient_id, m.client_id, m.content, \
      m.content_type, m.priority, m.qos, m.state, m.created_at, m.sent_at, m.delivered_at, m.read_at, m.recalled_at";
 
-/// Which of [`COLUMNS`] is the place in the conversation.
+/// Which of [`COLUMNS`] is the seq in the conversation.
 pub const SEQ: usize = 2;
 
-/// How many columns [`COLUMNS`] has: the first place behind them.
+/// How many columns [`COLUMNS`] has: the first column behind them.
 pub const WIDTH: usize = 16;
 
-/// The message whose [`COLUMNS`] begin at a place of the row.
+/// The message whose [`COLUMNS`] begin at a column of the row.
 pub fn read(row: &Row, first: usize) -> Result<Message, Error> {
     let mut columns = Columns { row, next: first };
     let id = columns.next()?;

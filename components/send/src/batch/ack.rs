@@ -1,6 +1,6 @@
 //! Acknowledgements of many devices in one write.
 //!
-//! It knows the usual case alone, as [`ack`] does at first: messages that are not exactly-once, devices whose place is
+//! It knows the usual case alone, as [`ack`] does at first: messages that are not exactly-once, devices whose cursor is
 //! known. Where anything else is met nothing is kept, and each acknowledgement is a write of its own, those of different
 //! users side by side.
 
@@ -12,7 +12,7 @@ use message::Code;
 
 use crate::ack::{self, Receipts};
 use crate::inbox::values;
-use crate::unplaced::rows;
+use crate::unsequenced::rows;
 use crate::{AckCall, CHUNK, receipt};
 
 type Answer = Result<u32, Error>;
@@ -20,7 +20,7 @@ type Answer = Result<u32, Error>;
 /// What one device says that it has.
 struct Ack {
     /// Where in the call it is.
-    place: usize,
+    index: usize,
     caller: Caller,
     messages: Vec<u64>,
     up_to: Option<u64>,
@@ -31,7 +31,7 @@ pub(crate) async fn ack(calls: Vec<AckCall>) -> Result<Vec<Answer>, Error> {
     guest::check_batch(calls.len())?;
     let mut answers: Vec<Answer> = calls.iter().map(|_| Ok(0)).collect();
     let mut acks = Vec::with_capacity(calls.len());
-    for (place, (answer, call)) in answers.iter_mut().zip(calls).enumerate() {
+    for (index, (answer, call)) in answers.iter_mut().zip(calls).enumerate() {
         let AckCall {
             caller,
             messages,
@@ -40,7 +40,7 @@ pub(crate) async fn ack(calls: Vec<AckCall>) -> Result<Vec<Answer>, Error> {
         match receipt::distinct(messages) {
             Err(error) => *answer = Err(error),
             Ok(messages) => acks.push(Ack {
-                place,
+                index,
                 caller,
                 messages,
                 up_to: cursor.filter(|up_to| *up_to > 0),
@@ -52,10 +52,10 @@ pub(crate) async fn ack(calls: Vec<AckCall>) -> Result<Vec<Answer>, Error> {
     for acks in groups(acks) {
         let given = match acks.as_slice() {
             [alone] => vec![apart(alone).await],
-            acks => together(acks).await,
+            acks => in_one_write(acks).await,
         };
         for (ack, given) in acks.iter().zip(given) {
-            if let Some(answer) = answers.get_mut(ack.place) {
+            if let Some(answer) = answers.get_mut(ack.index) {
                 *answer = given;
             }
         }
@@ -92,7 +92,7 @@ async fn one_after_another(acks: &[Ack]) -> Vec<Answer> {
     answers
 }
 
-async fn together(acks: &[Ack]) -> Vec<Answer> {
+async fn in_one_write(acks: &[Ack]) -> Vec<Answer> {
     let now = now_ms();
     let plan = Plan::of(acks);
     match plan.batch(acks, now).run().await {
@@ -166,24 +166,24 @@ impl<'a> Plan<'a> {
     fn guard(&self, batch: Batch) -> Batch {
         let count = self.reached.len();
         let mut params: Vec<Value> = self.reached.keys().copied().map(Value::from).collect();
-        params.extend(self.reached.iter().flat_map(|(user, place)| params![*user, *place]));
+        params.extend(self.reached.iter().flat_map(|(user, up_to)| params![*user, *up_to]));
         batch.at_least(
             count,
             format!(
                 "SELECT h.user_id FROM inbox_heads h WHERE h.user_id IN ({}) AND h.last_seq >= CASE h.user_id {} END",
-                sql::places(count),
+                sql::placeholders(count),
                 vec!["WHEN ? THEN ?"; count].join(" ")
             ),
             params,
         )
     }
 
-    /// Adds the statement that moves the devices, all of which have a place already.
+    /// Adds the statement that moves the devices, all of which have a cursor already.
     fn move_cursors(&self, batch: Batch, now: u64) -> Batch {
         let count = self.cursors.len();
         let (mut params, mut named) = (Vec::new(), Vec::new());
-        for ((user, device), place) in &self.cursors {
-            params.extend(params![*user, *device, *place, *place]);
+        for ((user, device), seq) in &self.cursors {
+            params.extend(params![*user, *device, *seq, *seq]);
             named.extend(params![*user, *device]);
         }
         params.extend(params![now]);

@@ -1,7 +1,7 @@
 //! Messages of several senders to several receivers in one write: as many statements as for one sender, whoever they are.
 //!
 //! It knows the usual case alone. Where anything else is met (a first message of two, a repeat, a receiver who is not to
-//! be sent to) nothing is kept, and each run is sent alone, those of different senders side by side: that costs them what
+//! be sent to) nothing is kept, and each pair is sent alone, those of different senders side by side: that costs them what
 //! it would have cost to be alone, and the write that came to nothing.
 
 use std::collections::BTreeMap;
@@ -9,35 +9,36 @@ use std::collections::BTreeMap;
 use guest::sql::{self, Batch, Done, Error as SqlError, Found, Value};
 use guest::{Error, Receipt, join_all, params};
 
-use crate::direct::{self, Placed, ends};
+use crate::direct::{self, Sequenced, ends};
 use crate::inbox::{self, Entry};
 use crate::push::Reach;
-use crate::run::Run;
-use crate::unplaced::{self, Conversation, Place, Unplaced, row};
+use crate::unsequenced::{self, Conversation, Position, Unsequenced, row};
 
-/// Sends what goes into inboxes; the answers of each run.
-pub(crate) async fn send(runs: &[Run]) -> Vec<Vec<Result<Receipt, Error>>> {
-    let reaches = join_all(runs.iter().map(|run| Reach::find(run.to, &run.caller))).await;
-    match keep(runs, &reaches).await {
+use super::pair::PairBatch;
+
+/// Sends what goes into inboxes; the answers of each pair.
+pub(crate) async fn send(pairs: &[PairBatch]) -> Vec<Vec<Result<Receipt, Error>>> {
+    let reaches = join_all(pairs.iter().map(|pair| Reach::find(pair.to, &pair.caller))).await;
+    match keep(pairs, &reaches).await {
         Ok(kept) => {
-            let told = runs.iter().zip(kept).zip(reaches);
-            join_all(told.map(|((run, kept), reach)| direct::announce(&run.caller, run.to, kept, reach))).await
+            let told = pairs.iter().zip(kept).zip(reaches);
+            join_all(told.map(|((pair, kept), reach)| direct::announce(&pair.caller, pair.to, kept, reach))).await
         }
-        Err(Refused::Apart) => apart(runs).await,
-        Err(Refused::All(error)) => runs.iter().map(|run| direct::all(&run.drafts, &error)).collect(),
+        Err(Refused::Apart) => apart(pairs).await,
+        Err(Refused::All(error)) => pairs.iter().map(|pair| direct::all(&pair.drafts, &error)).collect(),
     }
 }
 
-/// Sends each run alone, those of one caller one after another.
-async fn apart(runs: &[Run]) -> Vec<Vec<Result<Receipt, Error>>> {
-    let mut of_callers: BTreeMap<_, Vec<(usize, &Run)>> = BTreeMap::new();
-    for (place, run) in runs.iter().enumerate() {
-        of_callers.entry(run.whose()).or_default().push((place, run));
+/// Sends each pair alone, those of one caller one after another.
+async fn apart(pairs: &[PairBatch]) -> Vec<Vec<Result<Receipt, Error>>> {
+    let mut of_callers: BTreeMap<_, Vec<(usize, &PairBatch)>> = BTreeMap::new();
+    for (index, pair) in pairs.iter().enumerate() {
+        of_callers.entry(pair.whose()).or_default().push((index, pair));
     }
-    let sent = of_callers.into_values().map(|runs| async move {
-        let mut answers = Vec::with_capacity(runs.len());
-        for (place, run) in runs {
-            answers.push((place, direct::send(&run.caller, run.to, &run.drafts).await));
+    let sent = of_callers.into_values().map(|pairs| async move {
+        let mut answers = Vec::with_capacity(pairs.len());
+        for (index, pair) in pairs {
+            answers.push((index, direct::send(&pair.caller, pair.to, &pair.drafts).await));
         }
         answers
     });
@@ -52,20 +53,20 @@ enum Refused {
     All(Error),
 }
 
-async fn keep(runs: &[Run], reaches: &[Reach]) -> Result<Vec<Vec<Placed>>, Refused> {
-    let plan = Plan::new(runs, reaches);
+async fn keep(pairs: &[PairBatch], reaches: &[Reach]) -> Result<Vec<Vec<Sequenced>>, Refused> {
+    let plan = Plan::new(pairs, reaches);
     match plan.batch().run().await {
-        Ok(done) => plan.placed(&done).map_err(Refused::All),
+        Ok(done) => plan.sequenced(&done).map_err(Refused::All),
         Err(SqlError::Unmet(_) | SqlError::UniqueViolation(_)) => Err(Refused::Apart),
         Err(error) => Err(Refused::All(error.into())),
     }
 }
 
-/// How many runs have their places read in one statement: a join of two tables for each.
-const READ_TOGETHER: usize = 8;
-/// The columns of each in it: the conversation, the last place in it, the last place in the inbox.
+/// How many pairs have their seqs read in one statement: a join of two tables for each.
+const READ_AT_ONCE: usize = 8;
+/// The columns of each in it: the conversation, the last seq in it, the last seq in the inbox.
 const COLUMNS: u32 = 3;
-/// The statements before those that read places.
+/// The statements before those that read seqs.
 const BEFORE: usize = 4;
 
 /// What is written.
@@ -77,32 +78,32 @@ struct Plan<'a> {
     inboxes: BTreeMap<u64, u64>,
 }
 
-/// A run on its way.
+/// The messages of a pair on their way.
 struct Way<'a> {
-    run: &'a Run,
+    pair: &'a PairBatch,
     ends: (u64, u64),
     messages: Vec<OnWay<'a>>,
 }
 
 struct OnWay<'a> {
-    message: Unplaced<'a>,
+    message: Unsequenced<'a>,
     /// How many come after it into the same conversation, and into the same inbox.
     behind: (u64, u64),
 }
 
 impl<'a> Plan<'a> {
-    fn new(runs: &'a [Run], reaches: &[Reach]) -> Self {
+    fn new(pairs: &'a [PairBatch], reaches: &[Reach]) -> Self {
         let mut conversations: BTreeMap<_, (u64, u64)> = BTreeMap::new();
         let mut inboxes: BTreeMap<_, u64> = BTreeMap::new();
-        let mut ways = Vec::with_capacity(runs.len());
+        let mut ways = Vec::with_capacity(pairs.len());
         // From the end: what was counted by then comes after.
-        for (run, reach) in runs.iter().zip(reaches).rev() {
-            let ends = ends(run.caller.user, run.to);
-            let mut messages = Vec::with_capacity(run.drafts.len());
-            for draft in run.drafts.iter().rev() {
-                let message = Unplaced::new(draft, run.caller.user, reach.receiver);
+        for (pair, reach) in pairs.iter().zip(reaches).rev() {
+            let ends = ends(pair.caller.user, pair.to);
+            let mut messages = Vec::with_capacity(pair.drafts.len());
+            for draft in pair.drafts.iter().rev() {
+                let message = Unsequenced::new(draft, pair.caller.user, reach.receiver);
                 let (in_conversation, last_at) = conversations.entry(ends).or_default();
-                let in_inbox = inboxes.entry(run.to).or_default();
+                let in_inbox = inboxes.entry(pair.to).or_default();
                 let behind = (*in_conversation, *in_inbox);
                 *in_conversation += 1;
                 *last_at = message.created_at.max(*last_at);
@@ -110,7 +111,7 @@ impl<'a> Plan<'a> {
                 messages.push(OnWay { message, behind });
             }
             messages.reverse();
-            ways.push(Way { run, ends, messages });
+            ways.push(Way { pair, ends, messages });
         }
         ways.reverse();
         Self {
@@ -122,32 +123,32 @@ impl<'a> Plan<'a> {
 
     /// The whole write. As everywhere conversations are locked before inboxes; those of a kind in one statement, and
     /// both in the order of their keys. What may be missing is looked for first: a batch that has changed rows and is then
-    /// undone costs an embedded store a second run of all that it keeps together.
+    /// undone costs an embedded store a second run of all that it keeps in one transaction.
     fn batch(&self) -> Batch {
         let mut batch = self.raise_inboxes(self.raise_conversations(self.check()));
-        for ways in self.ways.chunks(READ_TOGETHER) {
-            batch = read_places(batch, ways);
+        for ways in self.ways.chunks(READ_AT_ONCE) {
+            batch = read_seqs(batch, ways);
         }
         let messages = self.all().map(|(_, sent, conversation, last, _)| {
-            let place = Place {
+            let position = Position {
                 conversation: Conversation::Found(conversation),
                 last,
                 behind: sent.behind.0,
             };
-            (&sent.message, place)
+            (&sent.message, position)
         });
-        let entries = self.all().map(|(run, sent, _, _, last)| Entry {
-            user: run.to,
+        let entries = self.all().map(|(pair, sent, _, _, last)| Entry {
+            user: pair.to,
             message: sent.message.id,
             last,
             behind: sent.behind.1,
         });
-        inbox::enter(unplaced::insert(batch, messages), entries)
+        inbox::enter(unsequenced::insert(batch, messages), entries)
     }
 
     /// The guards: every receiver has an inbox, none of them has blocked any of the senders, every conversation is there.
     fn check(&self) -> Batch {
-        let mut senders: Vec<u64> = self.ways.iter().map(|way| way.run.caller.user).collect();
+        let mut senders: Vec<u64> = self.ways.iter().map(|way| way.pair.caller.user).collect();
         senders.sort_unstable();
         senders.dedup();
         let mut receivers = inbox::values(&senders);
@@ -159,8 +160,8 @@ impl<'a> Plan<'a> {
                 format!(
                     "SELECT h.user_id FROM inbox_heads h LEFT JOIN blocks b ON b.owner_id = h.user_id AND b.peer_id IN ({}) \
                      WHERE h.user_id IN ({}) AND b.peer_id IS NULL",
-                    sql::places(senders.len()),
-                    sql::places(self.inboxes.len())
+                    sql::placeholders(senders.len()),
+                    sql::placeholders(self.inboxes.len())
                 ),
                 receivers,
             )
@@ -210,41 +211,41 @@ impl<'a> Plan<'a> {
             format!(
                 "UPDATE inbox_heads SET last_seq = last_seq + CASE user_id {} END WHERE user_id IN ({})",
                 vec!["WHEN ? THEN ?"; count].join(" "),
-                sql::places(count)
+                sql::placeholders(count)
             ),
             values,
         )
     }
 
-    /// Every message with its run, and with what reads its conversation and the last places.
-    fn all(&self) -> impl Iterator<Item = (&Run, &OnWay<'a>, Found, Found, Found)> {
+    /// Every message with its pair, and with what reads its conversation and the last seqs.
+    fn all(&self) -> impl Iterator<Item = (&PairBatch, &OnWay<'a>, Found, Found, Found)> {
         self.ways.iter().enumerate().flat_map(|(index, way)| {
             let (step, column) = read_at(index);
-            let [conversation, last, head] = [0, 1, 2].map(|place| (step, column + place));
+            let [conversation, last, head] = [0, 1, 2].map(|offset| (step, column + offset));
             let messages = way.messages.iter();
-            messages.map(move |sent| (way.run, sent, conversation, last, head))
+            messages.map(move |sent| (way.pair, sent, conversation, last, head))
         })
     }
 
-    /// The messages of each run at the places that the batch gave.
-    fn placed(&self, done: &[Done]) -> Result<Vec<Vec<Placed>>, Error> {
+    /// The messages of each pair with the seqs that the batch gave.
+    fn sequenced(&self, done: &[Done]) -> Result<Vec<Vec<Sequenced>>, Error> {
         let way = |(index, way): (usize, &Way<'_>)| {
             let (step, column) = read_at(index);
             let (row, column) = (row(done, step)?, usize::try_from(column).unwrap_or(usize::MAX));
             let (conversation, last, head): (u64, u64, u64) =
                 (row.at(column)?, row.at(column + 1)?, row.at(column + 2)?);
-            let placed = way.messages.iter().map(|OnWay { message, behind }| {
-                let message = message.placed(conversation, last.saturating_sub(behind.0));
-                Placed::new(message, Some(head.saturating_sub(behind.1)))
+            let sequenced = way.messages.iter().map(|OnWay { message, behind }| {
+                let message = message.sequenced(conversation, last.saturating_sub(behind.0));
+                Sequenced::new(message, Some(head.saturating_sub(behind.1)))
             });
-            Ok(placed.collect())
+            Ok(sequenced.collect())
         };
         self.ways.iter().enumerate().map(way).collect()
     }
 }
 
-/// Adds the statement that reads the places of some runs, all in one row.
-fn read_places(batch: Batch, ways: &[Way<'_>]) -> Batch {
+/// Adds the statement that reads the seqs of some pairs, all in one row.
+fn read_seqs(batch: Batch, ways: &[Way<'_>]) -> Batch {
     let (mut columns, mut tables, mut wheres, mut values) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (index, way) in ways.iter().enumerate() {
         columns.push(format!("c{index}.id, c{index}.last_seq, h{index}.last_seq"));
@@ -252,7 +253,7 @@ fn read_places(batch: Batch, ways: &[Way<'_>]) -> Batch {
         wheres.push(format!(
             "c{index}.user_low = ? AND c{index}.user_high = ? AND h{index}.user_id = ?"
         ));
-        values.extend(params![way.ends.0, way.ends.1, way.run.to]);
+        values.extend(params![way.ends.0, way.ends.1, way.pair.to]);
     }
     batch.need(
         format!(
@@ -265,8 +266,8 @@ fn read_places(batch: Batch, ways: &[Way<'_>]) -> Batch {
     )
 }
 
-/// The statement, and its first column, that reads the places of the run with this index.
+/// The statement, and its first column, that reads the seqs of the pair with this index.
 fn read_at(index: usize) -> Found {
-    let column = u32::try_from(index % READ_TOGETHER).unwrap_or(0) * COLUMNS;
-    (BEFORE + index / READ_TOGETHER, column)
+    let column = u32::try_from(index % READ_AT_ONCE).unwrap_or(0) * COLUMNS;
+    (BEFORE + index / READ_AT_ONCE, column)
 }

@@ -1,4 +1,4 @@
-//! Messages that are sent together: each is kept and answered as if it were alone.
+//! Batches: each message is kept and answered as if it were alone.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -75,7 +75,7 @@ fn messages_to_one_receiver_are_one_route_one_batch_and_a_push_each() {
         };
         (to.recipients.first().unwrap().cursor, body.seq, body.client_id)
     });
-    let expected = [(2, 2, "a"), (3, 3, "b"), (4, 4, "c")].map(|(place, seq, id)| (Some(place), seq, id.to_owned()));
+    let expected = [(2, 2, "a"), (3, 3, "b"), (4, 4, "c")].map(|(cursor, seq, id)| (Some(cursor), seq, id.to_owned()));
     assert_eq!(pushed.collect::<Vec<_>>(), expected);
     assert_eq!(cursors(&pull(2, "phone", None)), [1, 2, 3, 4]);
 }
@@ -147,7 +147,7 @@ fn messages_of_several_senders_are_one_batch() {
     assert_eq!(
         seqs(&batch_send_message(messages)),
         [Ok(3), Ok(4), Ok(5), Ok(2), Ok(2), Ok(6)],
-        "places of a conversation in the order of the call"
+        "seqs of a conversation in the order of the call"
     );
     let after = (world.batches.get(), world.queries.get());
     assert_eq!((after.0 - before.0, after.1 - before.1), (1, 0));
@@ -183,9 +183,9 @@ fn what_is_refused_of_one_sender_costs_another_nothing() {
     assert_eq!(seqs(&batch_send_message(messages)), expected);
 }
 
-/// Whatever is sent together is kept, pushed and answered as if it had been sent one by one, by whomever.
+/// Whatever is sent in a batch is kept, pushed and answered as if it had been sent one by one, by whomever.
 #[test]
-fn together_or_one_by_one_is_the_same() {
+fn in_a_batch_or_one_by_one_is_the_same() {
     let mut dice = Dice(seed());
     for round in 0..200 {
         let senders = [1, 3][usize::try_from(dice.below(2)).unwrap()];
@@ -205,7 +205,7 @@ fn together_or_one_by_one_is_the_same() {
         let online: Vec<u64> = (1..=3).filter(|_| dice.below(2) == 0).collect();
         let acquainted = dice.below(4) > 0;
         let blocked = dice.below(4) == 0;
-        let tell = |together: bool| {
+        let tell = |batched: bool| {
             let world = World::with_users(3);
             if acquainted {
                 for (from, to) in [(1, 2), (2, 3), (3, 1)] {
@@ -217,7 +217,7 @@ fn together_or_one_by_one_is_the_same() {
             }
             world.pushes();
             world.online(&online);
-            let answers = if together {
+            let answers = if batched {
                 batch_send_message(messages.clone())
             } else {
                 messages
@@ -226,8 +226,8 @@ fn together_or_one_by_one_is_the_same() {
                     .collect()
             };
             for receipt in answers.iter().flatten() {
-                let place = format!("SELECT seq FROM messages WHERE id = {}", receipt.message);
-                assert_eq!(world.one(&place), i64::try_from(receipt.seq).unwrap());
+                let seq = format!("SELECT seq FROM messages WHERE id = {}", receipt.message);
+                assert_eq!(world.one(&seq), i64::try_from(receipt.seq).unwrap());
             }
             let answers: Vec<_> = answers
                 .into_iter()
@@ -239,11 +239,11 @@ fn together_or_one_by_one_is_the_same() {
                 .map(|push| match push {
                     Push::Message(to, body) => {
                         for recipient in to.recipients.iter().filter(|one| one.cursor.is_some()) {
-                            let place = format!(
+                            let seq = format!(
                                 "SELECT seq FROM inbox WHERE user_id = {} AND message_id = {}",
                                 recipient.user, body.id
                             );
-                            assert_eq!(world.one(&place), i64::try_from(recipient.cursor.unwrap()).unwrap());
+                            assert_eq!(world.one(&seq), i64::try_from(recipient.cursor.unwrap()).unwrap());
                         }
                         let to: Vec<_> = to
                             .recipients
@@ -261,7 +261,7 @@ fn together_or_one_by_one_is_the_same() {
                     "SELECT COUNT(*) FROM (SELECT 1 FROM {table} GROUP BY {of} \
                      HAVING COUNT(*) <> MAX(seq) OR MIN(seq) <> 1 OR COUNT(DISTINCT seq) <> COUNT(*))"
                 );
-                assert_eq!(world.one(&gaps), 0, "places of {table} without gaps");
+                assert_eq!(world.one(&gaps), 0, "seqs of {table} without gaps");
             }
             // Those of one sender in their order; between senders there is none.
             let rows = world.rows(
@@ -298,7 +298,7 @@ fn acknowledgements_of_several_devices_are_one_batch() {
         .into_iter()
         .map(|(from, to, id)| send(from, to, id).unwrap().message)
         .collect();
-    // The devices have no place at first: that is a batch of its own for each, after one that came to nothing.
+    // The devices have no cursor at first: that is a batch of its own for each, after one that came to nothing.
     assert_eq!(
         batch_ack(&[
             (2, "phone", vec![sent[0]], Some(1)),
@@ -327,9 +327,9 @@ fn acknowledgements_of_several_devices_are_one_batch() {
     assert_eq!(told, [(1, 3, vec![sent[4]]), (3, 2, vec![sent[1], sent[3]])]);
 }
 
-/// Whatever is acknowledged together is kept, told and answered as if each had come alone.
+/// Whatever is acknowledged in a batch is kept, told and answered as if each had come alone.
 #[test]
-fn acknowledged_together_or_one_by_one_is_the_same() {
+fn acknowledged_in_a_batch_or_one_by_one_is_the_same() {
     let mut dice = Dice(seed());
     for round in 0..150 {
         let sent: Vec<(u64, u64, Qos)> = (0..=dice.below(12))
@@ -343,31 +343,31 @@ fn acknowledged_together_or_one_by_one_is_the_same() {
                 (from, (from + dice.below(2)) % 3 + 1, qos)
             })
             .collect();
-        // A device, places of messages among those sent, one more than there are for an unknown one, and a cursor.
+        // A device, indexes of messages among those sent, one more than there are for an unknown one, and a cursor.
         let acks: Vec<(u64, bool, Vec<u64>, Option<u64>)> = (0..=dice.below(5))
             .map(|_| {
-                let place = |dice: &mut Dice| {
+                let index = |dice: &mut Dice| {
                     if dice.below(40) == 0 {
                         99
                     } else {
                         dice.below(sent.len() as u64)
                     }
                 };
-                let some = (0..dice.below(5)).map(|_| place(&mut dice)).collect();
+                let some = (0..dice.below(5)).map(|_| index(&mut dice)).collect();
                 let cursor = (dice.below(2) == 0).then(|| dice.below(3));
                 (dice.below(3) + 1, dice.below(4) > 0, some, cursor)
             })
             .collect();
         let known = dice.below(4) > 0;
-        let tell = |together: bool| {
+        let tell = |batched: bool| {
             let world = World::with_users(3);
             let ids: Vec<u64> = sent
                 .iter()
                 .enumerate()
-                .map(|(place, (from, to, qos))| {
+                .map(|(index, (from, to, qos))| {
                     let draft = Draft {
                         qos: Some(*qos),
-                        ..draft(*to, &place.to_string())
+                        ..draft(*to, &index.to_string())
                     };
                     send_all(*from, vec![draft]).remove(0).unwrap().message
                 })
@@ -384,13 +384,13 @@ fn acknowledged_together_or_one_by_one_is_the_same() {
             world.pushes();
             let acks: Vec<Ack> = acks
                 .iter()
-                .map(|(user, phone, places, cursor)| {
-                    let id = |place: &u64| ids.get(usize::try_from(*place).unwrap()).copied().unwrap_or(7);
+                .map(|(user, phone, indexes, cursor)| {
+                    let id = |index: &u64| ids.get(usize::try_from(*index).unwrap()).copied().unwrap_or(7);
                     let device = if *phone { "phone" } else { "tablet" };
-                    (*user, device, places.iter().map(id).collect(), *cursor)
+                    (*user, device, indexes.iter().map(id).collect(), *cursor)
                 })
                 .collect();
-            let answers = if together {
+            let answers = if batched {
                 batch_ack(&acks)
             } else {
                 acks.iter()

@@ -1,5 +1,5 @@
-//! A message that has everything but its place: the statement that inserts it, and the message that
-//! it becomes once the store has given the place.
+//! A message that has everything but its seq: the statement that inserts it, and the message that
+//! it becomes once the store has given the seq.
 
 use guest::sql::{Batch, Done, Found, Params, Row};
 use guest::{Error, Message, MessageState, Qos, config, ids, now_ms, params};
@@ -9,7 +9,7 @@ use crate::draft::Draft;
 use crate::retry;
 
 /// A message on its way into a conversation.
-pub(crate) struct Unplaced<'a> {
+pub(crate) struct Unsequenced<'a> {
     pub(crate) id: u64,
     sender: u64,
     draft: &'a Draft,
@@ -18,7 +18,7 @@ pub(crate) struct Unplaced<'a> {
     pub(crate) created_at: u64,
 }
 
-impl<'a> Unplaced<'a> {
+impl<'a> Unsequenced<'a> {
     /// Gives the message its id and the state in which it begins; `reachable` says whether a live
     /// connection of a receiver is known, or at least possible.
     pub(crate) fn new(draft: &'a Draft, sender: u64, reachable: bool) -> Self {
@@ -36,8 +36,8 @@ impl<'a> Unplaced<'a> {
         }
     }
 
-    /// The message at its place.
-    pub(crate) fn placed(&self, conversation: u64, seq: u64) -> Message {
+    /// The message with its seq.
+    pub(crate) fn sequenced(&self, conversation: u64, seq: u64) -> Message {
         let to = self.draft.target.user();
         Message {
             id: self.id,
@@ -63,9 +63,9 @@ impl<'a> Unplaced<'a> {
 
 /// Where a message goes, by what its batch reads.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Place {
+pub(crate) struct Position {
     pub(crate) conversation: Conversation,
-    /// What reads the last place of the conversation, raised by as many as are inserted into it.
+    /// What reads the last seq of the conversation, raised by as many as are inserted into it.
     pub(crate) last: Found,
     /// How many of those come after the message.
     pub(crate) behind: u64,
@@ -78,19 +78,22 @@ pub(crate) enum Conversation {
     Found(Found),
 }
 
-/// Adds the statement that inserts messages at their places.
+/// Adds the statement that inserts messages at their positions.
 #[must_use]
-pub(crate) fn insert<'m, 'd: 'm>(batch: Batch, messages: impl IntoIterator<Item = (&'m Unplaced<'d>, Place)>) -> Batch {
+pub(crate) fn insert<'m, 'd: 'm>(
+    batch: Batch,
+    messages: impl IntoIterator<Item = (&'m Unsequenced<'d>, Position)>,
+) -> Batch {
     let (mut values, mut rows) = (Params::default(), Vec::new());
-    for (message, place) in messages {
+    for (message, position) in messages {
         let draft = message.draft;
         let id = values.give(params![message.id]);
-        let conversation = match place.conversation {
+        let conversation = match position.conversation {
             Conversation::Known(known) => id.give(params![known]),
             Conversation::Found(read) => id.take(read),
         };
-        values = conversation.take(place.last).give(params![
-            place.behind,
+        values = conversation.take(position.last).give(params![
+            position.behind,
             message.sender,
             draft.target.user(),
             draft.client_id.as_str(),

@@ -1,16 +1,20 @@
-//! Several messages in one call, of one caller or of many: what follows each other from one sender to one receiver is a
-//! run, and runs that can be kept in one write are.
+//! Batches: many messages in one call, of one caller or of many. What follows each other from one sender to one receiver
+//! is the batch of a pair, and batches of pairs that can be kept in one write are.
+
+pub(crate) mod ack;
+mod pair;
+mod write;
 
 use guest::{Caller, Error, Receipt, rate_limit};
 
 use crate::draft::{Draft, Target};
-use crate::run::Run;
-use crate::{SendMessageCall, Wanted, direct, together};
+use crate::{SendMessageCall, Wanted, direct};
+use pair::PairBatch;
 
 type Answer = Result<Receipt, Error>;
 
-/// What a caller wants to send.
-pub(crate) fn of(caller: Caller, wanted: Wanted) -> SendMessageCall {
+/// The call of `send-message` by which a caller sends what they want to.
+pub(crate) fn call(caller: Caller, wanted: Wanted) -> SendMessageCall {
     SendMessageCall {
         caller,
         to: wanted.to,
@@ -27,26 +31,26 @@ pub(crate) async fn send(calls: Vec<SendMessageCall>) -> Result<Vec<Answer>, Err
     guest::check_batch(calls.len())?;
     let permitted = permitted(&calls);
     let mut answers: Vec<Option<Answer>> = calls.iter().map(|_| None).collect();
-    let mut runs: Vec<Run> = Vec::new();
+    let mut pairs: Vec<PairBatch> = Vec::new();
     let wanted = answers.iter_mut().zip(calls).zip(permitted).enumerate();
-    for (place, ((answer, call), permitted)) in wanted {
+    for (index, ((answer, call), permitted)) in wanted {
         let (caller, to) = (call.caller.clone(), call.to);
         match check(call, permitted) {
             Err(error) => *answer = Some(Err(error)),
-            Ok(draft) => match runs.last_mut().filter(|run| run.takes(&caller, to, &draft)) {
-                Some(run) => run.push(draft, place),
-                None => runs.push(Run::new(caller, to, draft, place)),
+            Ok(draft) => match pairs.last_mut().filter(|pair| pair.takes(&caller, to, &draft)) {
+                Some(pair) => pair.push(draft, index),
+                None => pairs.push(PairBatch::new(caller, to, draft, index)),
             },
         }
     }
-    for runs in runs.chunk_by(|one, next| one.is_kept_in_inbox() && next.is_kept_in_inbox()) {
-        let given = match runs {
-            [run] => vec![direct::send(&run.caller, run.to, &run.drafts).await],
-            runs => together::send(runs).await,
+    for pairs in pairs.chunk_by(|one, next| one.is_kept_in_inbox() && next.is_kept_in_inbox()) {
+        let given = match pairs {
+            [pair] => vec![direct::send(&pair.caller, pair.to, &pair.drafts).await],
+            pairs => write::send(pairs).await,
         };
-        for (run, given) in runs.iter().zip(given) {
-            for (place, given) in run.places.iter().zip(given) {
-                if let Some(answer) = answers.get_mut(*place) {
+        for (pair, given) in pairs.iter().zip(given) {
+            for (index, given) in pair.indexes.iter().zip(given) {
+                if let Some(answer) = answers.get_mut(*index) {
                     *answer = Some(given);
                 }
             }

@@ -1,31 +1,31 @@
-//! A run: messages from one sender to one receiver that follow each other in a call.
+//! The batch of a pair: messages from one sender to one receiver that follow each other in a call.
 
 use guest::{Caller, Qos};
 
 use crate::draft::Draft;
 
 /// Messages from one sender to one receiver, in their order: all of them go into the inbox, or none does.
-pub(crate) struct Run {
+pub(crate) struct PairBatch {
     pub(crate) caller: Caller,
     pub(crate) to: u64,
     pub(crate) drafts: Vec<Draft>,
     /// Where among all messages of the call its own are.
-    pub(crate) places: Vec<usize>,
+    pub(crate) indexes: Vec<usize>,
 }
 
-impl Run {
-    pub(crate) fn new(caller: Caller, to: u64, draft: Draft, place: usize) -> Self {
+impl PairBatch {
+    pub(crate) fn new(caller: Caller, to: u64, draft: Draft, index: usize) -> Self {
         Self {
             caller,
             to,
             drafts: vec![draft],
-            places: vec![place],
+            indexes: vec![index],
         }
     }
 
-    pub(crate) fn push(&mut self, draft: Draft, place: usize) {
+    pub(crate) fn push(&mut self, draft: Draft, index: usize) {
         self.drafts.push(draft);
-        self.places.push(place);
+        self.indexes.push(index);
     }
 
     /// Whether they go into the inbox of the receiver.
