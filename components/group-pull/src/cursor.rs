@@ -4,7 +4,7 @@ use guest::sql::{self, Batch, Error as SqlError, Row};
 use guest::{Caller, Error, params};
 use message::record::End;
 
-use crate::UnreadGroup;
+use crate::bindings::exports::mpim::im::group_pull::UnreadGroup;
 
 /// How many groups one statement reads.
 const STRIDE: u32 = 1000;

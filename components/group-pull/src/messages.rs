@@ -9,7 +9,7 @@ use guest::{Caller, Error, Message, Qos, params};
 use message::record::{self, End, as_accepted};
 use message::{COLUMNS, Room, SEQ, WIDTH, bounded};
 
-use crate::Page;
+use crate::bindings::exports::mpim::im::group_pull::Page;
 use crate::cursor::{Standing, end, no_such_group, standing, start};
 
 const DEFAULT_LIMIT: u32 = 100;

@@ -6,8 +6,7 @@ use guest::sql::{self, Batch, Row, Value};
 use guest::{Error, Identity, params};
 
 use crate::bindings::exports::mpim::im::login::Session;
-use crate::credentials;
-use crate::rules::Policy;
+use crate::rules::{self, Policy};
 
 /// How many sessions one query asks about.
 const SESSIONS_IN_ONE_QUERY: usize = 200;
@@ -92,7 +91,7 @@ const NO_OTHER: u32 = 4;
 
 fn refusal(error: sql::Error) -> Error {
     match error {
-        sql::Error::Unmet(ACCOUNT) => credentials::denied(),
+        sql::Error::Unmet(ACCOUNT) => rules::denied(),
         sql::Error::Unmet(ROOM) => Error::too_large("the user has too many live sessions"),
         sql::Error::Unmet(NO_OTHER) => Error::already_exists("another device of the same class has a live session"),
         error => error.into(),

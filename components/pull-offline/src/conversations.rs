@@ -6,7 +6,7 @@ use guest::sql::{self, Row};
 use guest::{Caller, Error, params};
 use message::{COLUMNS, bounded};
 
-use crate::Conversation;
+use crate::bindings::exports::mpim::im::pull_offline::Conversation;
 
 const DEFAULT_LIMIT: u32 = 50;
 const MOST: u32 = 200;

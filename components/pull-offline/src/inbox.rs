@@ -7,7 +7,7 @@ use guest::sql::{self, Row};
 use guest::{Caller, Error, Qos, now_ms, params};
 use message::{COLUMNS, Room, WIDTH, bounded, cursor};
 
-use crate::{Entry, EntryKind, Page};
+use crate::bindings::exports::mpim::im::pull_offline::{Entry, EntryKind, Page};
 
 const DEFAULT_LIMIT: u32 = 100;
 const MOST: u32 = 500;

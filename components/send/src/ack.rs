@@ -6,9 +6,10 @@ use guest::sql::{self, Batch, Done, Error as SqlError, Row};
 use guest::{Caller, Error, MessageState, Qos, StateChange, join_all, now_ms, params};
 use message::{Code, before, cursor};
 
+use crate::bounds::{CHUNK, ROUNDS, contended};
 use crate::inbox::{RECENT_SEQS, values};
 use crate::unsequenced::rows;
-use crate::{CHUNK, ROUNDS, contended, push, receipt};
+use crate::{push, receipt};
 
 /// One batch for everything; then one receipt for each sender whose messages moved.
 ///

@@ -7,8 +7,10 @@ mod write;
 
 use guest::{Caller, Error, Receipt, rate_limit};
 
+use crate::bindings::exports::mpim::im::delivery::SendMessageCall;
+use crate::bindings::exports::mpim::im::send::Draft as Wanted;
+use crate::direct;
 use crate::draft::{Draft, Target};
-use crate::{SendMessageCall, Wanted, direct};
 use pair::PairBatch;
 
 type Answer = Result<Receipt, Error>;

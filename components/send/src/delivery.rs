@@ -4,7 +4,7 @@ use guest::sql::{self, Batch};
 use guest::{Error, MessageState, Qos, now_ms, params};
 use message::{Code, before};
 
-use crate::CHUNK;
+use crate::bounds::CHUNK;
 use crate::inbox::values;
 
 /// A socket took the messages. One of two users that wants an acknowledgement is still pushed again

@@ -4,11 +4,12 @@ use guest::sql::{self, Batch, Error as SqlError};
 use guest::{Caller, Error, Message, MessageState, Qos, Receipt, hint, ids, join_all, now_ms, params};
 use message::{Code, before};
 
+use crate::bounds::{ROUNDS, contended, first_delay_ms};
 use crate::draft::Draft;
 use crate::inbox::{self, Entry};
-use crate::push::{self, Reach};
+use crate::push::Reach;
 use crate::unsequenced::{self, Conversation, Position, Unsequenced, row};
-use crate::{ROUNDS, contended, receipt, retry};
+use crate::{push, receipt};
 
 /// What became of the write.
 enum Kept {
@@ -264,7 +265,7 @@ async fn begin(one: u64, other: u64) -> Result<(), Error> {
 /// Moves a message whose receiver has come online from `created` to `sending`, to be pushed again until
 /// acknowledged; gives whether it was still `created`.
 async fn hand_over(message: &mut Message) -> bool {
-    let retry_at = now_ms().saturating_add(retry::first_delay_ms());
+    let retry_at = now_ms().saturating_add(first_delay_ms());
     let moved = sql::execute(
         format!(
             "UPDATE messages SET state = ?, retry_at = ? WHERE id = ? AND {}",

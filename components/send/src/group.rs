@@ -5,10 +5,11 @@ use guest::{Caller, Error, Message, Qos, Receipt, params};
 use membership::{MOST_LISTED, Members};
 use message::record;
 
+use crate::bounds::{ROUNDS, contended, fan_out_threshold};
 use crate::draft::Draft;
 use crate::inbox::{self, Kind, values};
-use crate::unsequenced::{self, Conversation, Position, Unsequenced, fan_out_threshold, row, rows};
-use crate::{ROUNDS, contended, push, receipt};
+use crate::unsequenced::{self, Conversation, Position, Unsequenced, row, rows};
+use crate::{push, receipt};
 
 /// How a group's message reaches its members.
 #[derive(Debug, PartialEq)]

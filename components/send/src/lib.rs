@@ -9,6 +9,7 @@ mod ack;
 mod batch;
 #[expect(missing_docs, reason = "generated from WIT, where the documentation is")]
 mod bindings;
+mod bounds;
 mod delivery;
 mod direct;
 mod draft;
@@ -26,29 +27,12 @@ pub use bindings::exports::mpim::im::{
     delivery::AckCall, delivery::Guest as Delivery, delivery::SendMessageCall, send::Draft as Wanted,
     send::Guest as Send,
 };
+use bounds::contended;
 use draft::{Draft, Target};
-use guest::{Caller, Error, ErrorCode, Priority, Qos, Receipt, rate_limit};
+use guest::{Caller, Error, Priority, Qos, Receipt, rate_limit};
 
 /// The component: see `wit/im/send.wit` for what each method promises.
 pub struct Component;
-
-/// How often a write is tried again that lost against another one, before the caller has to.
-const ROUNDS: u32 = 4;
-
-/// How many ids one statement names.
-const CHUNK: usize = 200;
-
-/// How many ids one request may name.
-const MOST_IDS: usize = 1000;
-
-/// What a caller is told who lost every round.
-fn contended() -> Error {
-    Error {
-        code: ErrorCode::Unavailable,
-        message: "too many writes at once, try again".to_owned(),
-        retryable: true,
-    }
-}
 
 impl exports::send::Guest for Component {
     async fn send_message(

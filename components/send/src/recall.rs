@@ -4,9 +4,10 @@ use guest::sql::{self, Batch, Error as SqlError};
 use guest::{Caller, Error, Message, config, now_ms, params};
 use message::{COLUMNS, record};
 
+use crate::bounds::{ROUNDS, contended, fan_out_threshold};
 use crate::inbox::{self, Kind};
-use crate::unsequenced::{fan_out_threshold, rows};
-use crate::{ROUNDS, contended, push};
+use crate::push;
+use crate::unsequenced::rows;
 
 /// For how long a message may be taken back, unless `recall-window-ms` says otherwise.
 const WINDOW_MS: u64 = 120_000;

@@ -6,9 +6,9 @@ use guest::sql::{self, Row};
 use guest::{Caller, Error, Message, MessageState, Receipt, params};
 use message::Code;
 
+use crate::bounds::{CHUNK, MOST_IDS};
 use crate::draft::Draft;
 use crate::inbox::values;
-use crate::{CHUNK, MOST_IDS};
 
 /// The receipt of a message that was just kept.
 pub(crate) fn of(message: &Message) -> Receipt {

@@ -11,22 +11,15 @@ use guest::telemetry::{Level, log};
 use guest::{Error, Message, MessageState, config, hint, now_ms, params};
 use message::{COLUMNS, before};
 
-use crate::unsequenced::fan_out_threshold;
+use crate::bounds::{fan_out_threshold, first_delay_ms};
 use crate::{inbox, push};
 
-/// The delay before the first retry, unless `retry-after-ms` says otherwise.
-const FIRST_DELAY_MS: u64 = 5_000;
 /// The longest delay between two retries.
 const LONGEST_DELAY_MS: u64 = 60_000;
 /// How often a message is pushed again, unless `max-retries` says otherwise. Then the inbox keeps it for the pull.
 const MOST_RETRIES: u32 = 8;
 /// How many messages one sweep takes, unless `retry-batch` says otherwise; 400 at most.
 const BATCH: u32 = 200;
-
-/// The delay before the first retry.
-pub(crate) fn first_delay_ms() -> u64 {
-    config::value_or("retry-after-ms", FIRST_DELAY_MS)
-}
 
 /// Pushes what is due. Gives how many messages were handed on.
 pub(crate) async fn pending() -> Result<u32, Error> {

@@ -2,11 +2,11 @@
 //! it becomes once the store has given the seq.
 
 use guest::sql::{Batch, Done, Found, Params, Row};
-use guest::{Error, Message, MessageState, Qos, config, ids, now_ms, params};
+use guest::{Error, Message, MessageState, Qos, ids, now_ms, params};
 use message::Code;
 
+use crate::bounds::first_delay_ms;
 use crate::draft::Draft;
-use crate::retry;
 
 /// A message on its way into a conversation.
 pub(crate) struct Unsequenced<'a> {
@@ -25,7 +25,7 @@ impl<'a> Unsequenced<'a> {
         let created_at = now_ms();
         let state = first_state(draft.qos, reachable);
         let retried = state == MessageState::Sending && draft.qos != Qos::AtMostOnce;
-        let retry_at = retried.then(|| created_at.saturating_add(retry::first_delay_ms()));
+        let retry_at = retried.then(|| created_at.saturating_add(first_delay_ms()));
         Self {
             id: ids::next(),
             sender,
@@ -135,12 +135,6 @@ pub(crate) fn row(done: &[Done], step: usize) -> Result<&Row, Error> {
 /// The rows of a statement of a batch.
 pub(crate) fn rows(done: &[Done], step: usize) -> &[Row] {
     done.get(step).map_or(&[], |done| done.rows.as_slice())
-}
-
-/// The threshold of members from which a group is not fanned out on write.
-pub(crate) fn fan_out_threshold() -> u32 {
-    // The members of a group below the threshold are named in one statement: that bounds the setting.
-    config::value_or("fan-out-threshold", 100_u32).min(1000)
 }
 
 #[cfg(test)]

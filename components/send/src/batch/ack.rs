@@ -11,9 +11,11 @@ use guest::{Caller, Error, Qos, join_all, now_ms, params};
 use message::Code;
 
 use crate::ack::{self, Receipts};
+use crate::bindings::exports::mpim::im::delivery::AckCall;
+use crate::bounds::CHUNK;
 use crate::inbox::values;
+use crate::receipt;
 use crate::unsequenced::rows;
-use crate::{AckCall, CHUNK, receipt};
 
 type Answer = Result<u32, Error>;
 
