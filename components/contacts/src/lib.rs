@@ -10,6 +10,7 @@ mod store;
 #[cfg(test)]
 mod stories;
 
+pub use bindings::exports::mpim::im::contacts::Guest as Contacts;
 use bindings::exports::mpim::im::contacts::{self, Contact, ContactState, User};
 use bindings::exports::mpim::im::relations;
 pub use bindings::exports::mpim::im::relations::Guest as Relations;

@@ -15,8 +15,8 @@ use guest::{Error, Priority, cache, config, hint, join_all, params, queue, telem
 use crate::bindings::exports::mpim::im::presence::Status;
 use crate::rules;
 
-const TOPIC: &str = "presence/last-seen";
-const GROUP: &str = "store";
+pub(crate) const TOPIC: &str = "presence/last-seen";
+pub(crate) const GROUP: &str = "store";
 /// How long readers find a time in the cache, unless `last-seen-cache-ms` says otherwise: longer than an entry stays in
 /// the queue, also when it has to be given again, and shorter than the presence of a user whose node died.
 const CACHED_MS: u64 = 60_000;

@@ -11,8 +11,7 @@ mod world;
 use guest::{ErrorCode, Qos, Receipt};
 use send::{AckCall, Component, Delivery, Send, SendMessageCall, Wanted as Draft};
 use world::calls::{cursors, pull, send};
-use world::dice::{Dice, seed};
-use world::{Push, World, caller, run};
+use world::{Push, Random, World, caller, run, seed};
 
 fn draft(to: u64, id: &str) -> Draft {
     Draft {
@@ -64,9 +63,9 @@ fn messages_to_one_receiver_are_one_route_one_batch_and_a_push_each() {
     world.online(&[2]);
     send(1, 2, "first").unwrap();
     world.pushes();
-    let before = (world.routed.get(), world.batches.get(), world.queries.get());
+    let before = (world.routed(), world.batches(), world.queries());
     let answers = send_all(1, vec![draft(2, "a"), draft(2, "b"), draft(2, "c")]);
-    let after = (world.routed.get(), world.batches.get(), world.queries.get());
+    let after = (world.routed(), world.batches(), world.queries());
     assert_eq!((after.0 - before.0, after.1 - before.1, after.2 - before.2), (1, 1, 0));
     assert_eq!(seqs(&answers), [Ok(2), Ok(3), Ok(4)]);
     let pushed = world.pushes().into_iter().map(|push| {
@@ -143,13 +142,13 @@ fn messages_of_several_senders_are_one_batch() {
         (4, draft(2, "a")),
         (1, draft(2, "c")),
     ];
-    let before = (world.batches.get(), world.queries.get());
+    let before = (world.batches(), world.queries());
     assert_eq!(
         seqs(&batch_send_message(messages)),
         [Ok(3), Ok(4), Ok(5), Ok(2), Ok(2), Ok(6)],
         "seqs of a conversation in the order of the call"
     );
-    let after = (world.batches.get(), world.queries.get());
+    let after = (world.batches(), world.queries());
     assert_eq!((after.0 - before.0, after.1 - before.1), (1, 0));
     assert_eq!(cursors(&pull(2, "phone", None)), [1, 2, 3, 4, 5, 6]);
     assert_eq!(cursors(&pull(1, "phone", None)), [1, 2]);
@@ -186,7 +185,7 @@ fn what_is_refused_of_one_sender_costs_another_nothing() {
 /// Whatever is sent in a batch is kept, pushed and answered as if it had been sent one by one, by whomever.
 #[test]
 fn in_a_batch_or_one_by_one_is_the_same() {
-    let mut dice = Dice(seed());
+    let mut dice = Random::new(seed());
     for round in 0..200 {
         let senders = [1, 3][usize::try_from(dice.below(2)).unwrap()];
         let messages: Vec<(u64, Draft)> = (0..=dice.below(24))
@@ -309,7 +308,7 @@ fn acknowledgements_of_several_devices_are_one_batch() {
     sent.push(send(3, 2, "c").unwrap().message);
     sent.push(send(1, 3, "c").unwrap().message);
     world.pushes();
-    let before = (world.batches.get(), world.queries.get());
+    let before = (world.batches(), world.queries());
     let acks = [
         (2, "phone", vec![sent[1], sent[3]], Some(3)),
         (3, "phone", vec![sent[4]], Some(2)),
@@ -317,7 +316,7 @@ fn acknowledgements_of_several_devices_are_one_batch() {
         (3, "phone", vec![sent[3], sent[4]], None),
     ];
     assert_eq!(batch_ack(&acks), [Ok(2), Ok(1), Ok(0)]);
-    assert_eq!((world.batches.get() - before.0, world.queries.get() - before.1), (1, 0));
+    assert_eq!((world.batches() - before.0, world.queries() - before.1), (1, 0));
     let told = world.pushes().into_iter().map(|push| match push {
         Push::Receipt(to, change) => (to.recipients[0].user, change.by, change.messages),
         _ => panic!("a receipt"),
@@ -330,7 +329,7 @@ fn acknowledgements_of_several_devices_are_one_batch() {
 /// Whatever is acknowledged in a batch is kept, told and answered as if each had come alone.
 #[test]
 fn acknowledged_in_a_batch_or_one_by_one_is_the_same() {
-    let mut dice = Dice(seed());
+    let mut dice = Random::new(seed());
     for round in 0..150 {
         let sent: Vec<(u64, u64, Qos)> = (0..=dice.below(12))
             .map(|_| {
@@ -346,7 +345,7 @@ fn acknowledged_in_a_batch_or_one_by_one_is_the_same() {
         // A device, indexes of messages among those sent, one more than there are for an unknown one, and a cursor.
         let acks: Vec<(u64, bool, Vec<u64>, Option<u64>)> = (0..=dice.below(5))
             .map(|_| {
-                let index = |dice: &mut Dice| {
+                let index = |dice: &mut Random| {
                     if dice.below(40) == 0 {
                         99
                     } else {

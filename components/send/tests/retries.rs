@@ -67,7 +67,7 @@ fn two_sweeps_at_once_push_a_message_once() {
     world.set("retry-after-ms", 0);
     send(1, 2, "a").unwrap();
     world.pushes();
-    world.before_batch(|world| world.exec("UPDATE messages SET retry_count = retry_count + 1"));
+    world.before_write(|world| world.exec("UPDATE messages SET retry_count = retry_count + 1"));
     assert_eq!(run(Component::retry_pending()).unwrap(), 0);
     assert!(world.pushes().is_empty());
 }

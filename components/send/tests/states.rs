@@ -73,9 +73,9 @@ fn an_acknowledgement_of_many_messages_is_one_batch() {
     let ids: Vec<u64> = (0..450).map(|n| send(1, 2, &n.to_string()).unwrap().message).collect();
     // The first of a device makes its cursor.
     assert_eq!(ack(2, "phone", &ids[..1], Some(1)), Ok(1));
-    let before = world.batches.get();
+    let before = world.batches();
     assert_eq!(ack(2, "phone", &ids, Some(450)), Ok(449));
-    assert_eq!(world.batches.get() - before, 1);
+    assert_eq!(world.batches() - before, 1);
     assert_eq!(ack(2, "phone", &[1; 1001], None), Err(ErrorCode::TooLarge));
 }
 
@@ -88,9 +88,9 @@ fn an_acknowledgement_that_needs_more_than_the_usual_takes_a_second_batch() {
         .message;
     let last = send(1, 2, "c").unwrap().message;
     let cost = |messages: &[u64], up_to: u64| {
-        let before = world.batches.get();
+        let before = world.batches();
         let moved = ack(2, "phone", messages, Some(up_to)).unwrap();
-        (moved, world.batches.get() - before)
+        (moved, world.batches() - before)
     };
     assert_eq!(cost(&[usual], 1), (1, 2), "no cursor of the device yet");
     assert_eq!(cost(&[once], 2), (1, 2), "exactly once");
@@ -138,12 +138,12 @@ fn reading_moves_everything_up_to_the_place_and_tells_the_sender() {
 fn reading_goes_on_over_more_than_one_stride() {
     let world = World::with_users(2);
     let conversation = (0..1203).fold(0, |_, n| send(1, 2, &n.to_string()).unwrap().conversation);
-    let before = world.batches.get();
+    let before = world.batches();
     assert_eq!(
         run(Component::mark_read(caller(2, "phone"), conversation, 1203)).unwrap(),
         1203
     );
-    assert_eq!(world.batches.get() - before, 2);
+    assert_eq!(world.batches() - before, 2);
     assert_eq!(world.one("SELECT COUNT(*) FROM messages WHERE state < 4"), 0);
 }
 

@@ -12,7 +12,7 @@ use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use backends::Fault;
 use contacts::Relations as _;
@@ -127,6 +127,15 @@ fn done<T: 'static>(answer: T) -> Answer<T> {
 }
 
 impl Host for Native {
+    fn now_ms(&self) -> u64 {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn fill_random(&self, bytes: &mut [u8]) -> Result<(), HostError> {
+        getrandom::fill(bytes).map_err(|error| HostError::Unavailable(error.to_string()))
+    }
+
     fn next_id(&self) -> u64 {
         // A node without a number gives none; zero is refused by the key of what it is for.
         self.node.ids.next().unwrap_or_default()

@@ -74,32 +74,17 @@ impl Columns<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::pin::pin;
-    use std::rc::Rc;
-    use std::task::{Context, Poll, Waker};
-
-    use guest::native::{Answer, Host};
-    use guest::sql::{Error as SqlError, Value};
+    use guest::sql::{self, Value};
     use guest::{ErrorCode, MessageState, Priority, Qos};
+    use native::{World, run};
 
     use super::*;
 
-    struct OneRow(Vec<Value>);
-
-    impl Host for OneRow {
-        fn query(&self, _: String, _: Vec<Value>) -> Answer<Result<Vec<Vec<Value>>, SqlError>> {
-            let row = self.0.clone();
-            Box::pin(async { Ok(vec![row]) })
-        }
-    }
-
+    /// The row that a store gives of these values.
     fn row(values: Vec<Value>) -> Row {
-        guest::native::give(Rc::new(OneRow(values)));
-        let answer = pin!(guest::sql::query_one("", Vec::new()));
-        match answer.poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(row) => row.unwrap().unwrap(),
-            Poll::Pending => panic!("the store answers at once"),
-        }
+        let _world = World::with_users(0);
+        let statement = format!("SELECT {}", sql::placeholders(values.len()));
+        run(sql::query_one(statement, values)).unwrap().unwrap()
     }
 
     fn values(recipient: Option<u64>, state: u8) -> Vec<Value> {
