@@ -1,7 +1,7 @@
 //! Who may know whom in the host, read from its source, so that it stays true.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::harness::manifest::root;
 
@@ -182,20 +182,70 @@ fn the_host_knows_no_table_and_no_function_of_messaging() {
     }
 }
 
+/// The folders of the crates that components consist of: those of the functions, and what these share. The adapters for
+/// Spin stand where the host stands, and so does the world of the tests.
+fn component_crates() -> impl Iterator<Item = PathBuf> {
+    let below = |folder: &str| {
+        let entries = std::fs::read_dir(root().join(folder)).expect("a folder");
+        entries.map(|entry| entry.expect("an entry").path())
+    };
+    let functions = below("components").filter(|folder| !folder.ends_with("shared") && !folder.ends_with("spin"));
+    functions.chain(below("components/shared").filter(|folder| !folder.ends_with("native")))
+}
+
+/// The files of a folder and of all below it.
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    paths
+        .flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] })
+        .collect()
+}
+
 #[test]
-fn components_reach_the_host_through_the_guest_crate_alone() {
-    let mut folders = vec![
-        root().join("components/shared/membership"),
-        root().join("components/shared/message"),
+fn components_have_time_and_chance_from_their_imports_alone() {
+    let sources = [
+        "SystemTime",
+        "Instant",
+        "UNIX_EPOCH",
+        "getrandom",
+        "RandomState",
+        "rand::",
+        "fastrand",
     ];
-    for entry in std::fs::read_dir(root().join("components")).expect("a folder") {
-        let folder = entry.expect("an entry").path();
-        // What functions share, and the adapters that stand where the host stands elsewhere.
-        if !folder.ends_with("shared") && !folder.ends_with("spin") {
-            folders.push(folder);
+    let mut looked_at = 0;
+    for folder in component_crates() {
+        let guest = folder.ends_with("guest");
+        for path in files_below(&folder) {
+            let text = std::fs::read_to_string(&path).expect("readable");
+            // What a component has of WASI; a native build is without it.
+            let is_wasi = guest && path.ends_with("src/wasi.rs");
+            let is_manifest_of_guest = guest && path.ends_with("Cargo.toml");
+            if is_wasi || is_manifest_of_guest {
+                continue;
+            }
+            looked_at += 1;
+            for source in sources {
+                let asks = code_lines(&text).any(|line| line.contains(source));
+                assert!(!asks, "{} has {source} of its own", path.display());
+            }
+        }
+        if guest {
+            let library = std::fs::read_to_string(folder.join("src/lib.rs")).expect("readable");
+            assert!(
+                library.contains("#[cfg(target_arch = \"wasm32\")]\nmod wasi;"),
+                "a native build asks WASI, and not the host of its test"
+            );
         }
     }
-    for folder in folders {
+    assert!(looked_at > 80, "{looked_at} files are not all of the components");
+}
+
+#[test]
+fn components_reach_the_host_through_the_guest_crate_alone() {
+    for folder in component_crates().filter(|folder| !folder.ends_with("guest")) {
         let name = folder.file_name().expect("a name").to_string_lossy().into_owned();
         let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).expect("a crate");
         assert!(
@@ -211,4 +261,62 @@ fn components_reach_the_host_through_the_guest_crate_alone() {
             }
         }
     }
+}
+
+/// Whether code names another module of its crate.
+fn names_module(code: &str, module: &str) -> bool {
+    let is_module = |path: &str| path.split("::").next().is_some_and(|first| first.trim() == module);
+    code.split("crate::").skip(1).any(|rest| match rest.strip_prefix('{') {
+        Some(list) => {
+            let list = list.split(';').next().unwrap_or_default();
+            list.split([',', '{', '}']).any(is_module)
+        }
+        None => {
+            let end = rest.find(|next: char| !next.is_alphanumeric() && next != '_');
+            is_module(rest.get(..end.unwrap_or(rest.len())).unwrap_or_default())
+        }
+    })
+}
+
+/// The modules of a component that have files of their own, each with those of the others that it names. What is for tests
+/// only is left out.
+fn named_modules(source: &Path) -> BTreeMap<String, Vec<String>> {
+    let mut code: BTreeMap<String, String> = BTreeMap::new();
+    for path in files_below(source) {
+        let relative = path.strip_prefix(source).expect("below");
+        let first = relative.iter().next().expect("not empty").to_string_lossy();
+        let module = first.trim_end_matches(".rs").to_owned();
+        if !["lib", "bindings", "stories"].contains(&module.as_str()) {
+            let text = std::fs::read_to_string(&path).expect("readable");
+            let text = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+            let lines: Vec<&str> = code_lines(text).collect();
+            code.entry(module).or_default().push_str(&lines.join(" "));
+        }
+    }
+    let named = |module: &String, text: &String| {
+        let others = code.keys().filter(|other| *other != module);
+        others.filter(|other| names_module(text, other)).cloned().collect()
+    };
+    code.iter()
+        .map(|(module, text)| (module.clone(), named(module, text)))
+        .collect()
+}
+
+#[test]
+fn modules_of_a_component_know_each_other_in_one_direction() {
+    let mut named = 0;
+    for folder in component_crates() {
+        let mut modules = named_modules(&folder.join("src"));
+        named += modules.values().map(Vec::len).sum::<usize>();
+        // What names nothing that is left can be in no circle.
+        loop {
+            let left: Vec<String> = modules.keys().cloned().collect();
+            modules.retain(|_, names| names.iter().any(|name| left.contains(name)));
+            if modules.len() == left.len() {
+                break;
+            }
+        }
+        assert!(modules.is_empty(), "a circle in {}: {modules:#?}", folder.display());
+    }
+    assert!(named > 30, "{named} uses are not all that there are");
 }

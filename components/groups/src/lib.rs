@@ -177,7 +177,7 @@ impl group_topics::Guest for Component {
     async fn batch_topics(calls: Vec<Connection>) -> Result<Vec<Result<Vec<String>, Error>>, Error> {
         guest::check_batch(calls.len())?;
         let users: Vec<u64> = calls.iter().map(|connection| connection.user).collect();
-        let Some(groups) = store::group_ids_of_all(&users).await? else {
+        let Some(groups) = store::batch_group_ids(&users).await? else {
             // Too many for one answer of the store.
             return Ok(join_all(calls.into_iter().map(Self::topics)).await);
         };

@@ -29,7 +29,7 @@ fn a_device_goes_forward_only_and_never_past_the_end() {
 }
 
 #[test]
-fn a_pull_keeps_the_place_that_it_is_given() {
+fn a_pull_keeps_the_cursor_that_it_is_given() {
     let world = World::with_users(2);
     for id in ["a", "b", "c"] {
         send(1, 2, id).unwrap();

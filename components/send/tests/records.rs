@@ -247,7 +247,7 @@ fn without_a_cache_nothing_fails_and_what_was_lost_is_counted() {
 }
 
 #[test]
-fn a_record_that_cannot_be_read_or_is_another_places_sends_the_reader_to_the_store() {
+fn a_record_that_cannot_be_read_or_is_another_seqs_sends_the_reader_to_the_store() {
     let world = large(4);
     send(1, 1);
     send(1, 2);

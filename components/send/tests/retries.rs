@@ -14,7 +14,7 @@ use world::calls::{ack, cursors, pull, send};
 use world::{Push, World, run};
 
 #[test]
-fn what_is_not_acknowledged_is_pushed_again_at_its_place() {
+fn what_is_not_acknowledged_is_pushed_again_with_its_cursor() {
     let world = World::with_users(2);
     world.online(&[2]);
     world.set("retry-after-ms", 0);
@@ -46,6 +46,23 @@ fn retries_end_and_leave_the_message_to_the_pull() {
     let pushed: Vec<u32> = (0..5).map(|_| run(Component::retry_pending()).unwrap()).collect();
     assert_eq!(pushed, [1, 1, 1, 0, 0]);
     assert_eq!(cursors(&pull(2, "phone", None)), [1]);
+}
+
+#[test]
+fn a_message_is_pushed_again_after_its_delay_which_doubles_and_not_before() {
+    let world = World::with_users(2);
+    world.online(&[2]);
+    send(1, 2, "a").unwrap();
+    for delay_ms in [5_000, 10_000, 20_000, 40_000, 60_000, 60_000] {
+        world.clock().advance_ms(delay_ms - 1);
+        assert_eq!(
+            run(Component::retry_pending()).unwrap(),
+            0,
+            "{delay_ms} ms are not over"
+        );
+        world.clock().advance_ms(1);
+        assert_eq!(run(Component::retry_pending()).unwrap(), 1, "{delay_ms} ms are over");
+    }
 }
 
 #[test]

@@ -104,7 +104,7 @@ fn an_acknowledgement_that_needs_more_than_the_usual_takes_a_second_batch() {
 }
 
 #[test]
-fn reading_moves_everything_up_to_the_place_and_tells_the_sender() {
+fn reading_moves_everything_up_to_the_seq_and_tells_the_sender() {
     let world = World::with_users(3);
     let first = send(1, 2, "a").unwrap();
     send(1, 2, "b").unwrap();
@@ -191,10 +191,13 @@ fn a_recall_removes_the_content_and_is_an_entry_of_the_inbox() {
 #[test]
 fn a_recall_comes_too_late_after_its_window() {
     let world = World::with_users(2);
-    let message = send(1, 2, "a").unwrap();
-    world.set("recall-window-ms", 0);
-    let late = run(Component::recall(caller(1, "phone"), message.message)).unwrap_err();
-    assert_eq!(late.code, ErrorCode::Expired);
+    let messages = ["a", "b"].map(|id| send(1, 2, id).unwrap().message);
+    let recall = |message| run(Component::recall(caller(1, "phone"), message)).map_err(|error| error.code);
+    world.clock().advance_ms(119_999);
+    assert_eq!(recall(messages[0]), Ok(()));
+    world.clock().advance_ms(1);
+    assert_eq!(recall(messages[1]), Err(ErrorCode::Expired));
+    assert_eq!(recall(messages[0]), Ok(()), "it was taken back before");
 }
 
 #[test]

@@ -1,10 +1,5 @@
 //! Functions of a world that call each other: each is the real component, with settings, leases and a cache of its own.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test may panic"
-)]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use contacts::{Contacts as _, Relations as _};
 use guest::Connection;
