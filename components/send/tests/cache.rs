@@ -1,10 +1,5 @@
 //! The same calls with a cache and without one: the same answers, and most reads of membership never reach the store.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test may panic"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 mod world;
 

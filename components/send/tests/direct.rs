@@ -1,10 +1,5 @@
 //! Messages of two users: what is kept, what is pushed, and what a repeat is answered with.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test may panic"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 mod world;
 

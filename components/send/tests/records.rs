@@ -1,11 +1,6 @@
 //! Messages of large groups through the cache: whatever happens, a page from there is the page of the store, and
 //! what was taken back stays so.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test may panic"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 mod world;
 

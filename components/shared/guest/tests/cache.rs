@@ -1,4 +1,5 @@
 //! Reading a store through the cache, in the world of the tests.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 use std::cell::RefCell;
 

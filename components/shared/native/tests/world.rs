@@ -1,5 +1,4 @@
 //! What the world promises to the tests that live in it.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::pin::pin;
 use std::task::{Context, Waker};
