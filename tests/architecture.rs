@@ -9,7 +9,6 @@ use crate::harness::manifest::root;
 const MAY_USE: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("telemetry", &[]),
-    ("bundle", &[]),
     ("fault", &[]),
     ("identity", &[]),
     ("docs", &[]),
@@ -113,9 +112,7 @@ fn modules() -> BTreeMap<String, String> {
             }
         }
     }
-    for outside in ["lib", "main", "cli"] {
-        modules.remove(outside);
-    }
+    modules.remove("lib");
     modules
 }
 

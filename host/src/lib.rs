@@ -18,7 +18,6 @@
 
 pub mod admin;
 pub mod breakers;
-pub mod bundle;
 pub mod capabilities;
 pub mod cluster;
 pub mod config;

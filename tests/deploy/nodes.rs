@@ -36,8 +36,8 @@ pub(crate) fn default_of(setting: &str) -> u64 {
 /// Fails for a command line that the binary would not take. Flags are those of the fields that clap reads them from.
 pub(crate) fn check_command_line(file_name: &str, arguments: &[&str]) {
     let source = match arguments.first() {
-        Some(&("up" | "migrate")) => "host/src/cli/mod.rs",
-        Some(&"call") => "host/src/cli/call.rs",
+        Some(&("up" | "migrate")) => "host/cli/src/up.rs",
+        Some(&"call") => "host/cli/src/call.rs",
         other => panic!("{file_name}: {other:?} is no command that is used here"),
     };
     let source = file(source);
@@ -51,8 +51,8 @@ pub(crate) fn check_command_line(file_name: &str, arguments: &[&str]) {
 
 /// Fails for a variable of the environment that the binary does not read.
 pub(crate) fn check_variable(file_name: &str, name: &str) {
-    let read = ["cli/mod.rs", "cli/call.rs", "telemetry.rs"];
-    let mut sources = read.into_iter().map(|path| file(&format!("host/src/{path}")));
+    let read = ["host/cli/src/up.rs", "host/cli/src/call.rs", "host/src/telemetry.rs"];
+    let mut sources = read.into_iter().map(file);
     let quoted = format!("\"{name}\"");
     assert!(
         sources.any(|source| source.contains(&quoted)),

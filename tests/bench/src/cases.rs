@@ -102,7 +102,7 @@ pub(crate) async fn all(stand: &Rc<Stand>) -> anyhow::Result<Vec<Case>> {
 /// One of two people who write to each other, over one connection.
 struct Person {
     native: guest::Caller,
-    component: mpim::identity::Caller,
+    component: host::identity::Caller,
     connection: guest::Connection,
 }
 
@@ -125,7 +125,7 @@ impl Person {
                 device: device.to_string(),
                 device_class: "phone".to_owned(),
             },
-            component: mpim::identity::Caller {
+            component: host::identity::Caller {
                 user,
                 session,
                 device,
@@ -137,7 +137,7 @@ impl Person {
 
 /// How many items a field of an answer has.
 fn length(answer: Option<&Val>, name: &str) -> anyhow::Result<u64> {
-    match answer.and_then(|answer| mpim::values::field(answer, name)) {
+    match answer.and_then(|answer| host::values::field(answer, name)) {
         Some(Val::List(items)) => Ok(items.len() as u64),
         _ => anyhow::bail!("the answer has no list `{name}`"),
     }

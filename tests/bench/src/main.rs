@@ -68,7 +68,7 @@ struct Options {
 
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
-    mpim::telemetry::start();
+    host::telemetry::start();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let comparisons = LocalSet::new().block_on(&runtime, measured(&options))?;
     if options.side.is_some() {

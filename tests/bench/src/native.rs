@@ -22,8 +22,8 @@ use guest::native::{Answer, Host, Step, give};
 use guest::route::Decision;
 use guest::sql::{Error as SqlError, Outcome, Value};
 use guest::{Audience, Error, HostError, Kick, Message, PresenceChange, Priority, StateChange, Waiting, queue};
-use mpim::capabilities::Node;
-use mpim::config::FunctionSettings;
+use host::capabilities::Node;
+use host::config::FunctionSettings;
 use route::Route as _;
 use wire::push::shared_topic;
 

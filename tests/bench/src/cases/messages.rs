@@ -184,7 +184,7 @@ fn sending(pairs: &Rc<Pairs>) -> anyhow::Result<Case> {
             pair.received.set(pair.received.get() + 1);
             match receipt
                 .as_ref()
-                .and_then(|receipt| mpim::values::field(receipt, "state"))
+                .and_then(|receipt| host::values::field(receipt, "state"))
             {
                 Some(Val::Enum(name)) if name == "sending" => Ok(state(guest::MessageState::Sending)),
                 other => anyhow::bail!("the message is {other:?}"),
@@ -254,7 +254,7 @@ fn sending_together(pairs: &Rc<Pairs>) -> anyhow::Result<Case> {
             };
             let sent = answers.iter().filter(|answer| match answer {
                 Val::Result(Ok(Some(receipt))) => {
-                    let state = mpim::values::field(receipt, "state");
+                    let state = host::values::field(receipt, "state");
                     matches!(state, Some(Val::Enum(name)) if name == "sending")
                 }
                 _ => false,

@@ -4,9 +4,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use backends::sql::Value;
+use host::identity::{Connection, Identity};
+use host::values::{ToRecord as _, field};
 use login::Login as _;
-use mpim::identity::{Connection, Identity};
-use mpim::values::{ToRecord as _, field};
 use presence::{Presence as _, PresenceLease as _};
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::Val;
@@ -39,7 +39,7 @@ pub(super) async fn cases(stand: &Rc<Stand>) -> anyhow::Result<Vec<Case>> {
     let people = Rc::new(People {
         stand: stand.clone(),
         tokens: (0..64_u64)
-            .map(|number| mpim::engine::hex(&Sha256::digest(number.to_be_bytes())))
+            .map(|number| host::engine::hex(&Sha256::digest(number.to_be_bytes())))
             .collect(),
         coming: (0..COMING).map(|number| Person::new(FIRST_COMING + number)).collect(),
         asked: (0..ASKED).map(|number| Person::new(FIRST_ASKED + number)).collect(),
@@ -61,7 +61,7 @@ impl People {
         let account = login::Component::register(NAME.to_owned(), PASSWORD.to_owned());
         let user = self.stand.native.login.run(account).await.map_err(refused)?;
         let sessions = (1_u64..).zip(&self.tokens).map(|(session, token)| {
-            let hash = mpim::engine::hex(&Sha256::digest(token));
+            let hash = host::engine::hex(&Sha256::digest(token));
             (
                 "INSERT INTO sessions (id, user_id, device, device_class, token_hash, created_at, expires_at) \
                  VALUES (?, ?, ?, 'phone', ?, 0, ?)"
@@ -124,7 +124,7 @@ fn verifying(people: &Rc<People>) -> anyhow::Result<Case> {
         async move {
             let arguments = vec![Val::String(turn(&people.tokens, number)?.clone())];
             let answer = ask(&people.stand.dispatch, &method, None, arguments).await?;
-            let identity = answer.as_ref().and_then(mpim::values::identity);
+            let identity = answer.as_ref().and_then(host::values::identity);
             Ok(identity.map_or(0, |identity| identity.expires_at))
         }
     };
@@ -154,7 +154,7 @@ fn logging_in(people: &Rc<People>) -> anyhow::Result<Case> {
             ];
             let grant = ask(&people.stand.dispatch, &method, None, arguments).await?;
             let token = grant.as_ref().and_then(|grant| field(grant, "token"));
-            Ok(token.and_then(mpim::values::text).map_or(0, |token| token.len() as u64))
+            Ok(token.and_then(host::values::text).map_or(0, |token| token.len() as u64))
         }
     };
     Ok(Case::new("login.login", native, component).abreast(1))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use guest::native::Answer;
 use guest::{Audience, HostError, Kick, Message, MessageState, PresenceChange, Priority, Qos, StateChange, Waiting};
-use mpim::capabilities::{self, Node};
+use host::capabilities::{self, Node};
 use wire::json::{Json, Mismatch, Place, Record, name_of};
 use wire::push::{self, Push};
 

@@ -1,0 +1,102 @@
+//! What `up` and `migrate` take. They are read here; what they ask for is the server's.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use host::server::Elsewhere;
+
+use crate::help::{DEFAULT_DATA, exit_codes};
+
+/// Starts a server: the application of the manifest, on the storage that it names.
+///
+/// Without a manifest the bundled application runs on embedded storage in the data folder. The first interrupt ends
+/// the server in order: it takes no new calls, and finishes those that it has.
+///
+/// With `--functions none --remote URL` it holds the connections of clients, and the functions run elsewhere: on another
+/// server, or on Spin. It calls them over HTTP as their operator, and they reach its clients through the Redis that both
+/// share.
+#[derive(Debug, Args)]
+#[command(after_help = concat!(
+    "Examples:\n",
+    "  mpim up\n",
+    "  mpim up --listen 0.0.0.0:7080 --data /var/lib/mpim --app spin.toml\n",
+    "  mpim up --mysql mysql://mpim@db.example/mpim --redis redis://cache.example\n",
+    "  MPIM_REMOTE_TOKEN=... mpim up --functions none --remote http://functions.example:3000 \\\n",
+    "    --mysql mysql://mpim@db.example/mpim --redis redis://cache.example\n\n",
+    exit_codes!()
+))]
+pub(crate) struct Up {
+    /// Where to listen for clients.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7080")]
+    pub(crate) listen: SocketAddr,
+    /// Where the server keeps its files.
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA)]
+    pub(crate) data: PathBuf,
+    /// The name of this node, unique in its cluster; one made at the first start when absent.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) node: Option<String>,
+    /// Which functions of the manifest run here.
+    #[arg(long, value_name = "WHICH", default_value = "all", requires_if("none", "remote"))]
+    pub(crate) functions: Which,
+    /// Where the functions run, when that is not here: http://HOST:PORT.
+    #[arg(long, value_name = "URL")]
+    pub(crate) remote: Option<String>,
+    /// The token of the operator there; the one of this server when absent.
+    #[arg(long, value_name = "TOKEN", env = "MPIM_REMOTE_TOKEN", hide_env_values = true)]
+    remote_token: Option<String>,
+    /// The token of the operator of this server; one made at the first start, in DATA/operator.token, when absent.
+    #[arg(long, value_name = "TOKEN", env = "MPIM_OPERATOR_TOKEN", hide_env_values = true)]
+    pub(crate) operator_token: Option<String>,
+    #[command(flatten)]
+    pub(crate) storage: Storage,
+}
+
+/// Some functions of a manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Which {
+    /// All of them.
+    All,
+    /// None: they run elsewhere.
+    None,
+}
+
+impl Up {
+    /// Where the functions run, when that is not here.
+    pub(crate) fn elsewhere(&self) -> Option<Elsewhere> {
+        self.remote.clone().map(|url| Elsewhere {
+            url,
+            token: self.remote_token.clone(),
+        })
+    }
+}
+
+/// Where the server keeps what it has.
+#[derive(Debug, Args)]
+pub(crate) struct Storage {
+    /// The manifest; the bundled application when absent.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) app: Option<PathBuf>,
+    /// A MySQL or MariaDB database that nodes share, instead of the embedded store.
+    #[arg(long, value_name = "URL", env = "MPIM_MYSQL_URL", hide_env_values = true)]
+    pub(crate) mysql: Option<String>,
+    /// A Redis that nodes share, for cache, leases and queues, instead of this process.
+    #[arg(long, value_name = "URL", env = "MPIM_REDIS_URL", hide_env_values = true)]
+    pub(crate) redis: Option<String>,
+}
+
+/// Brings the database to the newest schema, and does nothing when it is there.
+#[derive(Debug, Args)]
+#[command(after_help = concat!(
+    "Examples:\n",
+    "  mpim migrate --data /var/lib/mpim\n",
+    "  mpim migrate --mysql mysql://mpim@db.example/mpim\n\n",
+    exit_codes!()
+))]
+pub(crate) struct Migrate {
+    /// Where the server keeps its files.
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA)]
+    pub(crate) data: PathBuf,
+    #[command(flatten)]
+    pub(crate) storage: Storage,
+}
