@@ -16,12 +16,13 @@ use client::socket::Client;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
+use crate::account::Account;
 use crate::failure::Failure;
 use crate::figures::Figures;
 use crate::latencies::Latencies;
 use crate::process::allow_files;
 use crate::record::{Place, Row};
-use crate::subject::{Account, MOST_REGISTERED, Subject};
+use crate::subject::{MOST_REGISTERED, Subject};
 use crate::terms::Terms;
 
 const LOOK: Duration = Duration::from_millis(20);

@@ -8,12 +8,13 @@ use futures_util::stream::{self, StreamExt};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep};
 
+use crate::account::Account;
 use crate::failure::Failure;
 use crate::figures::Figures;
 use crate::process::{Process, allow_files};
 use crate::quiet::Quiet;
 use crate::record::Place;
-use crate::subject::{Account, MOST_REGISTERED, Subject};
+use crate::subject::{MOST_REGISTERED, Subject};
 use crate::terms::Terms;
 
 /// Connections that are being opened at a time.

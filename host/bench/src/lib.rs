@@ -9,6 +9,7 @@ pub mod command;
 pub mod failure;
 pub mod replay;
 
+mod account;
 mod figures;
 mod group;
 mod http;

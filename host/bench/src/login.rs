@@ -11,13 +11,14 @@ use client::socket::Client;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::time::Instant;
 
+use crate::account::Account;
 use crate::failure::Failure;
 use crate::figures::Figures;
 use crate::latencies::Latencies;
 use crate::process::allow_files;
 use crate::quiet::Quiet;
 use crate::record::Place;
-use crate::subject::{Account, MOST_REGISTERED, Subject};
+use crate::subject::{MOST_REGISTERED, Subject};
 use crate::terms::Terms;
 
 /// Connections that are opened and logged in: by token, and by password.

@@ -12,11 +12,12 @@ use client::records::{InboxPage, Int};
 use futures_util::future::try_join_all;
 use tokio::time::Instant;
 
+use crate::account::Account;
 use crate::failure::Failure;
 use crate::figures::Figures;
 use crate::latencies::Latencies;
 use crate::record::Place;
-use crate::subject::{Account, Subject};
+use crate::subject::Subject;
 use crate::terms::Terms;
 
 /// Messages that are under way to somebody who is away.

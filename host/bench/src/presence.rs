@@ -16,12 +16,13 @@ use futures_util::stream::{self, StreamExt};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
+use crate::account::Account;
 use crate::failure::Failure;
 use crate::figures::Figures;
 use crate::process::allow_files;
 use crate::quiet::Quiet;
 use crate::record::Place;
-use crate::subject::{Account, Subject};
+use crate::subject::Subject;
 use crate::terms::Terms;
 
 const LOOK: Duration = Duration::from_millis(20);

@@ -2,13 +2,14 @@
 
 use clap::Args;
 
+use crate::account::Account;
 use crate::failure::Failure;
 use crate::figures::Figures;
 use crate::pair::LEAST_BYTES;
 use crate::process::Folder;
 use crate::record::{Place, Row};
 use crate::send::{self, Shape};
-use crate::subject::{Account, Subject};
+use crate::subject::Subject;
 use crate::terms::Terms;
 
 /// Users of the stores whose messages are varied, and messages of those whose users are.

@@ -7,9 +7,9 @@ use client::records::{Grant, Int};
 use rusqlite::{Connection, OpenFlags, Transaction, params};
 use sha2::{Digest, Sha256};
 
+use crate::account::Account;
 use crate::failure::Failure;
 use crate::names::{now, unique};
-use crate::subject::Account;
 
 /// Ids of what is written here; those that servers give are greater.
 const FIRST_ID: i64 = 1 << 40;

@@ -12,12 +12,13 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
+use crate::account::Account;
 use crate::failure::Failure;
 use crate::figures::Figures;
 use crate::latencies::Latencies;
 use crate::pair::{self, Heard, LEAST_BYTES, Run, Sent, Turn};
 use crate::record::Place;
-use crate::subject::{Account, Subject};
+use crate::subject::Subject;
 use crate::terms::Terms;
 
 const LOOK: Duration = Duration::from_millis(200);

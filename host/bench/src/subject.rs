@@ -2,9 +2,9 @@
 
 use client::accounts::enter;
 use client::address::Address;
-use client::records::Grant;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
+use crate::account::Account;
 use crate::failure::Failure;
 use crate::figures::Figures;
 use crate::names::unique;
@@ -16,14 +16,6 @@ use crate::terms::Terms;
 const REGISTRATIONS: usize = 8;
 /// Accounts that are registered one by one, where they cannot be written into a file.
 pub(crate) const MOST_REGISTERED: u32 = 1000;
-
-/// Somebody with an account and a session.
-#[derive(Debug, Clone)]
-pub(crate) struct Account {
-    pub(crate) name: String,
-    pub(crate) password: String,
-    pub(crate) grant: Grant,
-}
 
 /// A server that is measured.
 #[derive(Debug)]

@@ -5,6 +5,7 @@ mod figures;
 mod hearing;
 mod ledger;
 mod member;
+mod performing;
 mod play;
 mod stage;
 

@@ -6,9 +6,11 @@ use client::params::{After, Nothing, Users};
 use client::records::{Contact, Group, Int, User};
 use serde_json::Value;
 
-use super::session::{CONTACT_PAGES, PAGE, Session, Trouble};
+use super::session::{PAGE, Session};
+use super::trouble::Trouble;
 use crate::failure::Failure;
 
+const CONTACT_PAGES: usize = 20;
 /// The keys of messages and notifications that hold a user.
 const USERS: [&str; 3] = ["sender", "by", "user"];
 

@@ -8,44 +8,10 @@ use client::records::{
     ContactChange, GroupChange, GroupPage, InboxPage, Int, Kick, Message, PresenceChange, Recall, StateChange, Waiting,
 };
 
+use super::arrival::{Arrival, Said};
 use super::clock::clock;
 use super::session::Session;
 use crate::failure::{Exit, Failure};
-
-/// Something that takes a place in an inbox or a group.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Arrival {
-    /// Somebody said something.
-    Said(Said),
-    /// Somebody took a message back.
-    Recalled {
-        /// Who.
-        by: u64,
-        /// The conversation of the message.
-        conversation: u64,
-        /// Milliseconds since the epoch.
-        at: u64,
-    },
-}
-
-/// A message, as far as the terminal cares.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Said {
-    id: u64,
-    conversation: u64,
-    seq: u64,
-    sender: u64,
-    /// The other user, in a conversation of two.
-    peer: Option<u64>,
-    group: Option<u64>,
-    content: String,
-    recalled: bool,
-    at: u64,
-    /// It was sent by this very run, whose user has seen it being typed.
-    own: bool,
-    /// It is kept by the service until it is acknowledged.
-    kept: bool,
-}
 
 impl Session {
     /// Tells what a frame says.

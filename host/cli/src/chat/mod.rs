@@ -1,12 +1,16 @@
-//! `mpim chat`: a person at a terminal. This module opens the session; [`session`] lives it.
+//! `mpim chat`: a person at a terminal. This module opens the session; [`life`] lives it.
 
 mod acquaintance;
+mod arrival;
+mod calls;
 mod clock;
 mod heard;
+mod life;
 mod line;
 mod names;
 mod session;
 mod terminal;
+mod trouble;
 mod typed;
 
 use clap::Args;

@@ -10,21 +10,13 @@ use client::records::{Conversation, Group, Int, Message, Receipt, Status, User};
 
 use super::clock::{ago, now_ms};
 use super::line::{HELP, Line};
-use super::session::{Session, Trouble};
+use super::session::{Partner, Session};
+use super::trouble::Trouble;
 use crate::failure::Failure;
 
 const NOBODY: &str = "! nobody to talk to; choose with /to NAME";
 const HISTORY_LINES: u32 = 20;
 const CONVERSATIONS: u32 = 200;
-
-/// Whom the user talks to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Partner {
-    /// A user, by id.
-    User(u64),
-    /// A group, by id.
-    Group(u64),
-}
 
 impl Session {
     /// Does what was typed; what the service refuses is told, and ends nothing. Breaks when the user leaves.
