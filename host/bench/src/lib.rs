@@ -10,6 +10,7 @@ pub mod failure;
 pub mod replay;
 
 mod account;
+mod activity;
 mod figures;
 mod group;
 mod http;

@@ -151,6 +151,23 @@ impl Process {
         Some(TICK * (ticks()? + ticks()?))
     }
 
+    /// The `status` of each of its threads, by their ids; empty where there is no such process, or no `/proc`.
+    pub(crate) fn threads(&self) -> Vec<(u32, String)> {
+        let folder = Path::new("/proc").join(&self.pid).join("task");
+        let threads = std::fs::read_dir(folder).into_iter().flatten().filter_map(|entry| {
+            let entry = entry.ok()?;
+            let id = entry.file_name().to_str()?.parse().ok()?;
+            // It may have ended meanwhile.
+            Some((id, std::fs::read_to_string(entry.path().join("status")).ok()?))
+        });
+        threads.collect()
+    }
+
+    /// What it has read and written; none where that is not for this user to read.
+    pub(crate) fn io(&self) -> Option<String> {
+        self.read("io")
+    }
+
     /// Memory that is resident, in bytes.
     pub(crate) fn resident_bytes(&self) -> Option<u64> {
         let status = self.read("status")?;

@@ -34,6 +34,9 @@ const OFFERED_S: f64 = 10.0;
 /// Each pair is a sender and a receiver. A message is in flight until its sender has the receipt that it was delivered.
 /// Latency counts from sending to the receiver's frame; with `--rate` from when the message was due, however late it
 /// was sent.
+///
+/// Of the server, and of each process of `--cpu-of`, a message's time on processors, context switches (voluntary and
+/// involuntary, of all threads that live to the end) and bytes for storage are told.
 #[derive(Debug, Args)]
 pub(crate) struct Send {
     /// Pairs of users.
@@ -165,6 +168,7 @@ pub(crate) async fn once(
     let done = done?;
     let mut figures = figures(all, &done);
     meter.cpu(&mut figures, all);
+    meter.activity(&mut figures, all);
     meter.stored(&mut figures, all);
     Ok(figures)
 }

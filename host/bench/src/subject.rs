@@ -5,6 +5,7 @@ use client::address::Address;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use crate::account::Account;
+use crate::activity::Activity;
 use crate::failure::Failure;
 use crate::figures::Figures;
 use crate::names::unique;
@@ -104,6 +105,7 @@ impl Subject {
         Meter {
             subject: self,
             spent: Spent::by(&self.processes),
+            activity: Activity::of(&self.processes),
             stored: self.stored_bytes(),
         }
     }
@@ -119,6 +121,7 @@ impl Subject {
 pub(crate) struct Meter<'a> {
     subject: &'a Subject,
     spent: Spent<'a>,
+    activity: Activity<'a>,
     stored: Option<u64>,
 }
 
@@ -126,6 +129,11 @@ impl Meter<'_> {
     /// Adds what was spent since, of each process: microseconds for an operation, and seconds for 1,000.
     pub(crate) fn cpu(&self, figures: &mut Figures, operations: f64) {
         self.spent.each(figures, operations);
+    }
+
+    /// Adds context switches and bytes written since, of each process, for an operation.
+    pub(crate) fn activity(&self, figures: &mut Figures, operations: f64) {
+        self.activity.each(figures, operations);
     }
 
     /// Adds what the store has grown by since.

@@ -29,7 +29,7 @@ pub(crate) struct Terms {
         default_value = ""
     )]
     up: String,
-    /// One more process whose time on processors is told, such as mariadb=4711.
+    /// One more process whose time on processors is told, and whatever else of the server's, such as mariadb=4711.
     #[arg(long, value_name = "NAME=PID")]
     pub(crate) cpu_of: Vec<Process>,
     #[command(flatten)]
