@@ -21,7 +21,7 @@ use crate::failure::Failure;
 use crate::figures::Figures;
 use crate::latencies::Latencies;
 use crate::process::allow_files;
-use crate::record::{Place, Row};
+use crate::record::{Point, Row};
 use crate::subject::{MOST_REGISTERED, Subject};
 use crate::terms::Terms;
 
@@ -100,14 +100,14 @@ pub(crate) async fn run(group: Group) -> Result<(), Failure> {
             groups.push((*size, create(&subject, *size).await?));
         }
     }
-    for (size, online) in group.places(&sizes) {
+    for (size, online) in group.points(&sizes) {
         let Some((_, id)) = groups.iter().find(|(known, _)| *known == size) else {
             continue;
         };
         let name = format!("{size} members, {online} online");
-        let place = Place::along(name, "members", f64::from(size)).with("online", f64::from(online));
+        let point = Point::along(name, "members", f64::from(size)).with("online", f64::from(online));
         let once = async |run: &str| once(&group, &subject, *id, online, run).await;
-        record.rows.push(terms.runs.row(place, once).await?);
+        record.rows.push(terms.runs.row(point, once).await?);
     }
     if let Some(row) = compared(&record.rows, most) {
         terms.runs.say(&row.to_string())?;
@@ -118,15 +118,15 @@ pub(crate) async fn run(group: Group) -> Result<(), Failure> {
 
 impl Group {
     /// Sizes, with how many members are connected.
-    fn places(&self, sizes: &[u32]) -> Vec<(u32, u32)> {
+    fn points(&self, sizes: &[u32]) -> Vec<(u32, u32)> {
         let online = |size: u32| self.online.unwrap_or(ONLINE).min(size);
-        let mut places: Vec<(u32, u32)> = sizes.iter().map(|size| (*size, online(*size))).collect();
-        let small = places.iter().copied().find(|(size, _)| *size == SMALL);
+        let mut points: Vec<(u32, u32)> = sizes.iter().map(|size| (*size, online(*size))).collect();
+        let small = points.iter().copied().find(|(size, _)| *size == SMALL);
         let most = sizes.iter().copied().max().unwrap_or_default();
-        if let Some((_, online)) = small.filter(|(_, online)| !places.contains(&(most, *online))) {
-            places.push((most, online));
+        if let Some((_, online)) = small.filter(|(_, online)| !points.contains(&(most, *online))) {
+            points.push((most, online));
         }
-        places
+        points
     }
 }
 
@@ -152,7 +152,7 @@ fn compared(rows: &[Row], most: u32) -> Option<Row> {
         }
     }
     let name = format!("{most} members against {SMALL}, as many online");
-    Some(Row::new(Place::named(name), Vec::new(), vec![ratios]))
+    Some(Row::new(Point::named(name), Vec::new(), vec![ratios]))
 }
 
 /// Makes a group of the first accounts through the methods that clients call.
@@ -185,13 +185,13 @@ async fn once(group: &Group, subject: &Subject, id: Int, online: u32, run: &str)
     let meter = subject.meter();
     let begun = Instant::now();
     let (mut sending, mut hearing) = (JoinSet::new(), JoinSet::new());
-    for (place, client) in clients.into_iter().enumerate() {
+    for (number, client) in clients.into_iter().enumerate() {
         let counted = Arc::clone(&counted);
-        if place >= senders {
+        if number >= senders {
             hearing.spawn(hear(client, counted));
             continue;
         }
-        let (run, content, messages) = (format!("{run}-{place}"), content.clone(), group.messages);
+        let (run, content, messages) = (format!("{run}-{number}"), content.clone(), group.messages);
         sending.spawn(async move {
             let mut sender = Sender { client, counted };
             let latencies = sender.send(id, &run, &content, messages).await?;

@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::figures::Figures;
 use crate::process::{Process, allow_files};
 use crate::quiet::Quiet;
-use crate::record::Place;
+use crate::record::Point;
 use crate::subject::{MOST_REGISTERED, Subject};
 use crate::terms::Terms;
 
@@ -71,7 +71,7 @@ pub(crate) async fn run(idle: Idle) -> Result<(), Failure> {
     let mut former: Option<(Subject, Held)> = None;
     for connections in &idle.connections {
         let name = format!("{connections} connections");
-        let place = Place::along(name, "connections", *connections as f64);
+        let point = Point::along(name, "connections", *connections as f64);
         let once = async |_: &str| {
             let subject = match former.take() {
                 Some((subject, held)) if terms.url.is_some() => {
@@ -89,7 +89,7 @@ pub(crate) async fn run(idle: Idle) -> Result<(), Failure> {
             former = Some((subject, held));
             Ok(figures)
         };
-        record.rows.push(terms.runs.row(place, once).await?);
+        record.rows.push(terms.runs.row(point, once).await?);
     }
     if let Some((_, held)) = former.take_if(|_| terms.url.is_some()) {
         held.release().await;
@@ -150,14 +150,14 @@ impl Held {
         &mut self,
         address: &Address,
         accounts: &[Account],
-        places: std::ops::Range<usize>,
+        numbers: std::ops::Range<usize>,
     ) -> Result<(), Failure> {
-        let of = |place: usize| accounts.get(place % accounts.len().max(1));
-        let open = |(place, account): (usize, &Account)| {
+        let of = |number: usize| accounts.get(number % accounts.len().max(1));
+        let open = |(number, account): (usize, &Account)| {
             let (address, token) = (address.clone(), account.grant.token.clone());
-            tokio::spawn(async move { Quiet::connect(&address, &token, place).await })
+            tokio::spawn(async move { Quiet::connect(&address, &token, number).await })
         };
-        let mut opening = stream::iter(places.filter_map(|place| Some((place, of(place)?))))
+        let mut opening = stream::iter(numbers.filter_map(|number| Some((number, of(number)?))))
             .map(open)
             .buffer_unordered(ABREAST);
         while let Some(quiet) = opening.next().await {

@@ -17,7 +17,7 @@ use crate::figures::Figures;
 use crate::latencies::Latencies;
 use crate::process::allow_files;
 use crate::quiet::Quiet;
-use crate::record::Place;
+use crate::record::Point;
 use crate::subject::{MOST_REGISTERED, Subject};
 use crate::terms::Terms;
 
@@ -63,20 +63,20 @@ pub(crate) async fn run(login: Login) -> Result<(), Failure> {
         .split_at_checked(of_tokens as usize)
         .ok_or_else(|| Failure::other("too few accounts"))?;
     for abreast in &login.abreast {
-        let place = |way: &str, count: u32| {
-            let place = Place::named(format!("{way}, {abreast} at a time"));
-            place.with("logins", f64::from(count))
+        let point = |way: &str, count: u32| {
+            let point = Point::named(format!("{way}, {abreast} at a time"));
+            point.with("logins", f64::from(count))
         };
         if login.tokens > 0 {
             let once = async |_: &str| tokens(&subject, *abreast, login.tokens as usize, by_token).await;
             record
                 .rows
-                .push(terms.runs.row(place("by token", login.tokens), once).await?);
+                .push(terms.runs.row(point("by token", login.tokens), once).await?);
         }
         if login.passwords > 0 {
             let once = async |_: &str| passwords(&subject, *abreast, by_password).await;
-            let place = place("by password", login.passwords);
-            record.rows.push(terms.runs.row(place, once).await?);
+            let point = point("by password", login.passwords);
+            record.rows.push(terms.runs.row(point, once).await?);
         }
     }
     terms.runs.tell(record)

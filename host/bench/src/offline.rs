@@ -16,7 +16,7 @@ use crate::account::Account;
 use crate::failure::Failure;
 use crate::figures::Figures;
 use crate::latencies::Latencies;
-use crate::record::Place;
+use crate::record::Point;
 use crate::subject::Subject;
 use crate::terms::Terms;
 
@@ -55,9 +55,9 @@ pub(crate) async fn run(offline: Offline) -> Result<(), Failure> {
         .with("bytes", offline.bytes as f64);
     let mut record = terms.record("offline", settings);
     for (name, abreast) in [("one after the other", 1), ("abreast", offline.users)] {
-        let place = Place::named(name).with("abreast", f64::from(abreast));
+        let point = Point::named(name).with("abreast", f64::from(abreast));
         let once = async |run: &str| once(&offline, &subject, run, abreast == 1).await;
-        record.rows.push(terms.runs.row(place, once).await?);
+        record.rows.push(terms.runs.row(point, once).await?);
     }
     terms.runs.tell(record)
 }

@@ -95,7 +95,7 @@ fn lines(along: &str, points: &[(f64, &Row)], (end, unit, logarithmic): (&str, &
     Some(svg)
 }
 
-/// How values become places: plotters is given logarithms as if they were numbers.
+/// How values become positions: plotters is given logarithms as if they were numbers.
 #[derive(Clone, Copy)]
 struct Axes {
     wide: bool,
@@ -106,8 +106,8 @@ fn scaled(value: f64, logarithmic: bool) -> f64 {
     if logarithmic { value.max(LEAST).log10() } else { value }
 }
 
-fn label(place: f64, logarithmic: bool) -> String {
-    let value = if logarithmic { 10_f64.powf(place) } else { place };
+fn label(position: f64, logarithmic: bool) -> String {
+    let value = if logarithmic { 10_f64.powf(position) } else { position };
     match value.abs() {
         size if size >= 1e6 => format!("{}M", (value / 1e5).round() / 10.0),
         size if size >= 1e4 => format!("{}k", (value / 1e2).round() / 10.0),
@@ -157,8 +157,8 @@ fn draw_lines(svg: &mut String, along: &str, points: &[(f64, &Row)], names: &[&s
         .y_desc(unit)
         .x_labels(labels(last - first, axes.wide))
         .y_labels(labels(top - bottom, axes.logarithmic))
-        .x_label_formatter(&|place| label(*place, axes.wide))
-        .y_label_formatter(&|place| label(*place, axes.logarithmic))
+        .x_label_formatter(&|position| label(*position, axes.wide))
+        .y_label_formatter(&|position| label(*position, axes.logarithmic))
         .label_style((FONT, 12))
         .axis_desc_style((FONT, 13))
         .draw()?;
@@ -226,7 +226,7 @@ fn draw_bars(svg: &mut String, bars: &[(String, f64, (f64, f64))], unit: &str) -
         .light_line_style(TRANSPARENT)
         .x_desc(unit)
         .x_labels(labels(last - first, wide))
-        .x_label_formatter(&|place| label(*place, wide))
+        .x_label_formatter(&|position| label(*position, wide))
         .label_style((FONT, 12))
         .axis_desc_style((FONT, 13))
         .draw()?;
@@ -249,18 +249,18 @@ fn draw_bars(svg: &mut String, bars: &[(String, f64, (f64, f64))], unit: &str) -
 mod tests {
     use super::{is_of, label, plots};
     use crate::figures::Figures;
-    use crate::record::{Place, Row};
+    use crate::record::{Point, Row};
 
-    fn row(place: Place, value: f64) -> Row {
+    fn row(point: Point, value: f64) -> Row {
         let figures = Figures::default()
             .with("p50_ms", value)
             .with("accepted_per_s", value * 10.0);
-        Row::new(place, Vec::new(), vec![figures])
+        Row::new(point, Vec::new(), vec![figures])
     }
 
     #[test]
     fn rows_in_an_order_are_lines_and_others_are_bars() {
-        let ordered = [1.0, 100.0].map(|at| row(Place::along("a", "members", at), at));
+        let ordered = [1.0, 100.0].map(|at| row(Point::along("a", "members", at), at));
         let lines = plots(&ordered);
         assert_eq!(lines.len(), 2);
         assert!(
@@ -268,7 +268,7 @@ mod tests {
                 .iter()
                 .all(|svg| svg.starts_with("<svg") && svg.contains("members"))
         );
-        let alone = plots(&[row(Place::named("<by> & password"), 3.0)]);
+        let alone = plots(&[row(Point::named("<by> & password"), 3.0)]);
         assert_eq!(alone.len(), 2);
         assert!(alone.iter().all(|svg| svg.contains("&lt;by&gt; &amp; password")));
         assert!(plots(&[]).is_empty());
@@ -278,7 +278,7 @@ mod tests {
     fn bars_of_very_different_lengths_are_told_in_powers_of_ten() {
         let of = |name: &str, ns: f64| {
             let figures = Figures::default().with("cpu_ns", ns);
-            Row::new(Place::named(name), Vec::new(), vec![figures])
+            Row::new(Point::named(name), Vec::new(), vec![figures])
         };
         let svg = plots(&[of("short", 20.0), of("long", 1e7)]).concat();
         // On an axis of equal steps every label is in millions.

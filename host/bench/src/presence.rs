@@ -21,7 +21,7 @@ use crate::failure::Failure;
 use crate::figures::Figures;
 use crate::process::allow_files;
 use crate::quiet::Quiet;
-use crate::record::Place;
+use crate::record::Point;
 use crate::subject::Subject;
 use crate::terms::Terms;
 
@@ -70,9 +70,9 @@ pub(crate) async fn run(presence: Presence) -> Result<(), Failure> {
         .with("abreast", presence.abreast as f64);
     let mut record = terms.record("presence", settings);
     let name = format!("{} connections dropped and back", presence.connections);
-    let place = Place::named(name).with("connections", f64::from(presence.connections));
+    let point = Point::named(name).with("connections", f64::from(presence.connections));
     let once = async |_: &str| once(&presence, &subject, watchers as usize).await;
-    record.rows.push(terms.runs.row(place, once).await?);
+    record.rows.push(terms.runs.row(point, once).await?);
     terms.runs.tell(record)
 }
 
@@ -86,12 +86,12 @@ async fn once(presence: &Presence, subject: &Subject, watchers: usize) -> Result
     }
     let first = watched.first().ok_or_else(|| Failure::other("nobody is watched"))?;
     let all = watched.len() as u64;
-    let here = connect(presence, subject, watched).await?;
+    let online = connect(presence, subject, watched).await?;
     told.until(Way::Came, all).await;
 
     let dropping = subject.meter();
     let dropped = Instant::now();
-    here.into_iter().for_each(Quiet::abandon);
+    online.into_iter().for_each(Quiet::abandon);
     let gone = told.until(Way::Went, all).await;
     let mut figures = Figures::default()
         .with("gone_known_s", dropped.elapsed().as_secs_f64())
@@ -125,9 +125,9 @@ async fn once(presence: &Presence, subject: &Subject, watchers: usize) -> Result
 
 /// Opens the connections of these accounts.
 async fn connect(presence: &Presence, subject: &Subject, accounts: &[Account]) -> Result<Vec<Quiet>, Failure> {
-    let open = |(place, account): (usize, &Account)| {
+    let open = |(number, account): (usize, &Account)| {
         let (address, token) = (subject.address().clone(), account.grant.token.clone());
-        tokio::spawn(async move { Quiet::connect(&address, &token, place).await })
+        tokio::spawn(async move { Quiet::connect(&address, &token, number).await })
     };
     let mut opening = stream::iter(accounts.iter().enumerate())
         .map(open)

@@ -8,7 +8,7 @@ use clap::Args;
 
 use crate::failure::Failure;
 use crate::figures::Figures;
-use crate::record::{Place, Row};
+use crate::record::{Point, Row};
 use crate::terms::Runs;
 
 /// How many functions are named, those with the most samples.
@@ -36,7 +36,7 @@ pub(crate) fn run(profile: &Profile) -> Result<(), Failure> {
         if counted.samples == 0 {
             return Err(Failure::other(format!("{file}: it has no samples")));
         }
-        let row = Row::new(Place::named(name), Vec::new(), vec![counted.shares()]);
+        let row = Row::new(Point::named(name), Vec::new(), vec![counted.shares()]);
         profile.runs.say(&row.to_string())?;
         record.rows.push(row);
         record.notes.push(format!("{name}: {}", counted.told()));

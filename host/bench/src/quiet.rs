@@ -39,24 +39,24 @@ pub(crate) struct Quiet {
 }
 
 impl Quiet {
-    /// Opens one. `place` is its number among all: it says from which loopback address it comes.
-    pub(crate) async fn connect(address: &Address, token: &str, place: usize) -> Result<Self, Failure> {
+    /// Opens one. `number` is its own among all: it says from which loopback address it comes.
+    pub(crate) async fn connect(address: &Address, token: &str, number: usize) -> Result<Self, Failure> {
         for _ in 1..TRIES {
-            match timeout(CONNECT_TIMEOUT, Self::once(address, token, place)).await {
+            match timeout(CONNECT_TIMEOUT, Self::once(address, token, number)).await {
                 Ok(Err(Error::Refused(refusal))) if refusal.retryable => sleep(PAUSE).await,
                 Ok(other) => return Ok(other?),
                 Err(_) => return Err(Error::Late("a connection".to_owned()).into()),
             }
         }
-        Ok(Self::once(address, token, place).await?)
+        Ok(Self::once(address, token, number).await?)
     }
 
-    async fn once(address: &Address, token: &str, place: usize) -> Result<Self, Error> {
+    async fn once(address: &Address, token: &str, number: usize) -> Result<Self, Error> {
         let failed = |error: std::io::Error| Error::Unreachable {
             address: address.to_string(),
             reason: error.to_string(),
         };
-        let mut stream = open(address, place).await.map_err(failed)?;
+        let mut stream = open(address, number).await.map_err(failed)?;
         let request = format!(
             "GET {} HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nAuthorization: Bearer {token}\r\n\r\n",
@@ -161,7 +161,7 @@ impl Quiet {
     }
 }
 
-async fn open(address: &Address, place: usize) -> std::io::Result<TcpStream> {
+async fn open(address: &Address, number: usize) -> std::io::Result<TcpStream> {
     let mut found = lookup_host(address.endpoint()).await?;
     let to = found
         .next()
@@ -170,7 +170,7 @@ async fn open(address: &Address, place: usize) -> std::io::Result<TcpStream> {
         return TcpStream::connect(to).await;
     };
     let socket = TcpSocket::new_v4()?;
-    let from = u8::try_from(place / FROM_ONE).unwrap_or(u8::MAX);
+    let from = u8::try_from(number / FROM_ONE).unwrap_or(u8::MAX);
     if v4.ip().is_loopback() && from > 0 {
         let from = Ipv4Addr::new(127, 0, 0, from.saturating_add(1));
         socket.bind(SocketAddr::new(IpAddr::V4(from), 0))?;

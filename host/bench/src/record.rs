@@ -32,7 +32,7 @@ pub(crate) struct Record {
     pub(crate) rows: Vec<Row>,
 }
 
-/// The runs of one place of a benchmark: one offered load, one size.
+/// The runs of one point of a benchmark: one offered load, one size.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Row {
     pub(crate) name: String,
@@ -53,13 +53,13 @@ pub(crate) struct Row {
 
 /// What makes a row another one.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Place {
+pub(crate) struct Point {
     name: String,
     along: Option<&'static str>,
     at: Figures,
 }
 
-impl Place {
+impl Point {
     /// One among others without an order.
     pub(crate) fn named(name: impl Into<String>) -> Self {
         Self {
@@ -88,11 +88,11 @@ impl Place {
 
 impl Row {
     /// The row of these runs.
-    pub(crate) fn new(place: Place, warm_up: Vec<Figures>, runs: Vec<Figures>) -> Self {
+    pub(crate) fn new(point: Point, warm_up: Vec<Figures>, runs: Vec<Figures>) -> Self {
         Self {
-            name: place.name,
-            along: place.along.map(str::to_owned),
-            at: place.at,
+            name: point.name,
+            along: point.along.map(str::to_owned),
+            at: point.at,
             warm_up,
             median: Figures::over(&runs, middle),
             min: Figures::over(&runs, |values| values.first().copied()),
@@ -123,13 +123,13 @@ impl fmt::Display for Row {
 
 #[cfg(test)]
 mod tests {
-    use super::{Place, Row};
+    use super::{Point, Row};
     use crate::figures::Figures;
 
     #[test]
     fn a_row_tells_the_median_and_the_spread() {
         let runs = [3.0, 1.0, 2.0].map(|value| Figures::default().with("a_ms", value));
-        let row = Row::new(Place::named("as it is"), Vec::new(), runs.into());
+        let row = Row::new(Point::named("as it is"), Vec::new(), runs.into());
         let text = row.to_string();
         assert_eq!(
             text.split_whitespace().collect::<Vec<_>>().join(" "),

@@ -303,14 +303,14 @@ fn value(row: &Row, name: &str) -> String {
 mod tests {
     use super::{markdown, page};
     use crate::figures::Figures;
-    use crate::record::{Place, Record, Row};
+    use crate::record::{Point, Record, Row};
 
     fn hostile() -> Record {
         let runs = [1.0, 2.0, 3.0].map(|value| Figures::default().with("a<b>_ms", value).with("max_ms", value));
         Record {
             benchmark: "<script>".to_owned(),
             notes: vec!["a | b\n<i>".to_owned()],
-            rows: vec![Row::new(Place::named("\"row\" <1>"), Vec::new(), runs.into())],
+            rows: vec![Row::new(Point::named("\"row\" <1>"), Vec::new(), runs.into())],
             ..Record::default()
         }
     }
@@ -338,7 +338,7 @@ mod tests {
     fn a_table_of_many_rows_has_a_line_for_each() {
         let row = |name: &str| {
             Row::new(
-                Place::named(name),
+                Point::named(name),
                 Vec::new(),
                 vec![Figures::default().with("cpu_ns", 5.0)],
             )

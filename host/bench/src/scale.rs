@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::figures::Figures;
 use crate::pair::LEAST_BYTES;
 use crate::process::Folder;
-use crate::record::{Place, Row};
+use crate::record::{Point, Row};
 use crate::send::{self, Shape};
 use crate::subject::Subject;
 use crate::terms::Terms;
@@ -71,9 +71,9 @@ pub(crate) async fn run(scale: Scale) -> Result<(), Failure> {
     let stored = scale.stored.iter().map(|stored| (*stored, otherwise));
     let users = scale.users.iter().map(|users| (OTHERWISE, *users));
     let mut folder = None;
-    for (varied, places) in [("stored", stored.collect::<Vec<_>>()), ("users", users.collect())] {
+    for (varied, points) in [("stored", stored.collect::<Vec<_>>()), ("users", users.collect())] {
         let mut rows: Vec<Row> = Vec::new();
-        for (stored, users) in places {
+        for (stored, users) in points {
             let (row, former) = measure(&scale, folder.take(), varied, stored, users).await?;
             folder = former;
             rows.push(row);
@@ -116,12 +116,12 @@ async fn measure(
         _ => f64::from(users),
     };
     let name = format!("{stored} messages stored, {users} users");
-    let mut place = Place::along(name, varied, changing);
+    let mut point = Point::along(name, varied, changing);
     if let Some(bytes) = subject.stored_bytes() {
-        place = place.with("store_mib", bytes as f64 / f64::from(1 << 20));
+        point = point.with("store_mib", bytes as f64 / f64::from(1 << 20));
     }
     let once = async |run: &str| send::once(&shape, run, &subject, &spread).await;
-    let row = terms.runs.row(place, once).await?;
+    let row = terms.runs.row(point, once).await?;
     Ok((row, subject.end()))
 }
 
@@ -142,5 +142,5 @@ fn compared(small: &Row, large: &Row) -> Option<Row> {
         }
     }
     let name = format!("{} against {}", large.name, small.name);
-    Some(Row::new(Place::named(name), Vec::new(), vec![ratios]))
+    Some(Row::new(Point::named(name), Vec::new(), vec![ratios]))
 }

@@ -121,13 +121,13 @@ impl Seeding<'_> {
             .prepare("INSERT INTO inbox (user_id, seq, kind, message_id) VALUES (?1, ?2, 0, ?3)")?;
         let content = "x".repeat(bytes);
         for number in 0..count {
-            let (place, seq) = (number % among, number / among + 1);
-            let Some((sender, recipient)) = usize::try_from(place).ok().and_then(|place| pairs.get(place)) else {
+            let (index, seq) = (number % among, number / among + 1);
+            let Some((sender, recipient)) = usize::try_from(index).ok().and_then(|index| pairs.get(index)) else {
                 break;
             };
             let id = FIRST_MESSAGE + number;
             let (client_id, hash) = (format!("seed-{number}"), format!("{number:064x}"));
-            let conversation = FIRST_CONVERSATION + place;
+            let conversation = FIRST_CONVERSATION + index;
             message.execute(params![
                 id,
                 conversation,
@@ -142,12 +142,12 @@ impl Seeding<'_> {
             ])?;
             entry.execute(params![recipient, seq, id])?;
         }
-        for (place, (low, high)) in (0..).zip(&pairs) {
-            let last_seq = count / among + i64::from(place < count % among);
+        for (index, (low, high)) in (0..).zip(&pairs) {
+            let last_seq = count / among + i64::from(index < count % among);
             if last_seq == 0 {
                 break;
             }
-            self.conversation(FIRST_CONVERSATION + place, *low, *high, last_seq)?;
+            self.conversation(FIRST_CONVERSATION + index, *low, *high, last_seq)?;
         }
         Ok(())
     }
@@ -251,7 +251,7 @@ mod tests {
         let count = |what: &str| -> i64 { store.query_row(what, [], |row| row.get(0)).unwrap() };
         assert_eq!((accounts.len(), count("SELECT COUNT(*) FROM sessions")), (5, 5));
         assert_eq!(count("SELECT COUNT(*) FROM inbox"), 7);
-        // The places of each conversation, and of each inbox, have no gaps.
+        // The sequence numbers of each conversation, and the cursors of each inbox, have no gaps.
         assert_eq!(count("SELECT SUM(last_seq) FROM conversations"), 7);
         assert_eq!(count("SELECT SUM(last_seq) FROM inbox_heads"), 7);
         assert_eq!(count("SELECT MAX(seq) FROM messages"), 4);

@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::figures::Figures;
 use crate::latencies::Latencies;
 use crate::pair::{self, Heard, LEAST_BYTES, Run, Sent, Turn};
-use crate::record::Place;
+use crate::record::Point;
 use crate::subject::Subject;
 use crate::terms::Terms;
 
@@ -90,13 +90,13 @@ pub(crate) async fn run(send: Send) -> Result<(), Failure> {
         false => send.rate.iter().copied().map(offered).collect(),
     };
     for shape in shapes {
-        let place = match shape.rate {
-            None => Place::named("as many as are answered"),
-            Some(rate) => Place::along(format!("{rate} offered in a second"), "offered_per_s", rate),
+        let point = match shape.rate {
+            None => Point::named("as many as are answered"),
+            Some(rate) => Point::along(format!("{rate} offered in a second"), "offered_per_s", rate),
         };
-        let place = place.with("messages_per_pair", f64::from(shape.messages));
+        let point = point.with("messages_per_pair", f64::from(shape.messages));
         let once = async |run: &str| once(&shape, run, &subject, &subject.accounts).await;
-        record.rows.push(terms.runs.row(place, once).await?);
+        record.rows.push(terms.runs.row(point, once).await?);
     }
     terms.runs.tell(record)
 }
@@ -142,13 +142,13 @@ pub(crate) async fn once(
     let mut working = JoinSet::new();
     let mut clients = clients.into_iter();
     let mut turns = Vec::new();
-    for (place, pair) in (0..).zip(accounts.chunks_exact(2)) {
+    for (number, pair) in (0..).zip(accounts.chunks_exact(2)) {
         let (Some(sender), Some(receiver), [_, to]) = (clients.next(), clients.next(), pair) else {
             break;
         };
         // Not all at the same moment.
         let turn = Turn {
-            offset: every.map_or(Duration::ZERO, |every| every * place / pairs),
+            offset: every.map_or(Duration::ZERO, |every| every * number / pairs),
             ..Turn::default()
         };
         turns.push(turn.clone());

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::failure::Failure;
 use crate::figures::Figures;
 use crate::process::{Folder, Server};
-use crate::record::Place;
+use crate::record::Point;
 use crate::terms::Terms;
 
 /// The start of a node, until it answers that it is healthy.
@@ -28,13 +28,13 @@ pub(crate) async fn run(start: Start) -> Result<(), Failure> {
     let fresh = async |_: &str| once(&Folder::make()?, terms).await;
     record
         .rows
-        .push(terms.runs.row(Place::named("everything to compile"), fresh).await?);
+        .push(terms.runs.row(Point::named("everything to compile"), fresh).await?);
     let kept = Folder::make()?;
     once(&kept, terms).await?;
     let again = async |_: &str| once(&kept, terms).await;
     record
         .rows
-        .push(terms.runs.row(Place::named("nothing to compile"), again).await?);
+        .push(terms.runs.row(Point::named("nothing to compile"), again).await?);
     terms.runs.tell(record)
 }
 

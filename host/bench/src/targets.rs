@@ -63,11 +63,10 @@ const fn native(what: &'static str, (on, row): (On, &'static str)) -> Target {
 
 const CALL_NEXT: &str = "nothing of ours is in it: Wasmtime's own bookkeeping of tasks and fibers";
 const MESSAGE_NEXT: &str = "notifications of several messages in one call of the host";
-const SERVERS_NEXT: &str = "one update for all devices that acknowledge together, in place of one each";
+const SERVERS_NEXT: &str = "one update for all devices that acknowledge together, instead of one each";
 const IDLE_SERVERS_NEXT: &str = "most of it is threads that sleep and wake, in the node and in the database, once for each \
                                  statement: a batch and its COMMIT as one compound statement, on servers that know such";
-const NATIVE_NEXT: &str =
-    "rows and records that cross the border as one list of bytes; nested calls of functions without Val";
+const NATIVE_NEXT: &str = "rows and records that cross the border as one list of bytes; subcalls without Val";
 
 use Bound::{AtLeast, AtMost};
 use On::{Any, Embedded, Servers};
@@ -344,13 +343,13 @@ impl On {
 mod tests {
     use super::held;
     use crate::figures::Figures;
-    use crate::record::{Place, Record, Row};
+    use crate::record::{Point, Record, Row};
 
     fn record(server: &str, row: &str, figures: Figures) -> Record {
         Record {
             benchmark: "send".to_owned(),
             server: server.to_owned(),
-            rows: vec![Row::new(Place::named(row), Vec::new(), vec![figures])],
+            rows: vec![Row::new(Point::named(row), Vec::new(), vec![figures])],
             ..Record::default()
         }
     }

@@ -9,7 +9,7 @@ use crate::machine::{Machine, Stolen, Versions};
 use crate::names::{now, unique};
 use crate::print::print;
 use crate::process::Process;
-use crate::record::{Place, Record, Row};
+use crate::record::{Point, Record, Row};
 
 /// What an answered write survives in an embedded store as it is without settings.
 pub(crate) const EMBEDDED: &str = "embedded store (SQLite with a write-ahead log), synchronous=full";
@@ -101,7 +101,7 @@ impl Runs {
     /// Measures one row: runs that warm up, and runs that count. `once` gets a name that no other run has.
     pub(crate) async fn row(
         &self,
-        place: Place,
+        point: Point,
         mut once: impl AsyncFnMut(&str) -> Result<Figures, Failure>,
     ) -> Result<Row, Failure> {
         let mut runs = Vec::new();
@@ -113,7 +113,7 @@ impl Runs {
             }
             runs.push(figures);
         }
-        self.row_of(place, runs)
+        self.row_of(point, runs)
     }
 
     /// How many runs a row has, those that warm up included.
@@ -122,9 +122,9 @@ impl Runs {
     }
 
     /// The row of all its runs, those that warm up before the others.
-    pub(crate) fn row_of(&self, place: Place, mut runs: Vec<Figures>) -> Result<Row, Failure> {
+    pub(crate) fn row_of(&self, point: Point, mut runs: Vec<Figures>) -> Result<Row, Failure> {
         let counted = runs.split_off(self.warm_up.min(runs.len()));
-        let row = Row::new(place, runs, counted);
+        let row = Row::new(point, runs, counted);
         self.say(&row.to_string())?;
         Ok(row)
     }
@@ -165,7 +165,7 @@ mod tests {
 
     use super::Terms;
     use crate::figures::Figures;
-    use crate::record::Place;
+    use crate::record::Point;
 
     #[derive(Parser)]
     struct Alone {
@@ -202,7 +202,7 @@ mod tests {
     fn the_first_runs_of_a_row_warm_up() -> Result<(), Box<dyn std::error::Error>> {
         let runs = terms(&["--warm-up", "2", "--repeat", "1", "--json"])?.runs;
         let each = (0..runs.count()).map(|number| Figures::default().with("number", number as f64));
-        let row = runs.row_of(Place::named("all"), each.collect()).map_err(|_| "no row")?;
+        let row = runs.row_of(Point::named("all"), each.collect()).map_err(|_| "no row")?;
         assert_eq!((row.warm_up.len(), row.runs.len()), (2, 1));
         assert_eq!(row.median.of("number"), Some(2.0));
         Ok(())

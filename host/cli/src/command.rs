@@ -50,7 +50,7 @@ pub(crate) enum ClientCommand {
 }
 
 impl Cli {
-    /// What the rules of single arguments do not say: functions that run here are nowhere else.
+    /// What the rules of single arguments do not say: functions are either local or remote.
     pub(crate) fn check(up: &Up) -> Result<(), clap::Error> {
         if up.functions == Which::None || up.remote.is_none() {
             return Ok(());
@@ -120,19 +120,19 @@ mod tests {
     }
 
     #[test]
-    fn functions_run_here_or_elsewhere_and_not_both() -> Result<(), clap::Error> {
+    fn functions_are_local_or_remote_and_not_both() -> Result<(), clap::Error> {
         let up = |arguments: &[&str]| {
             let Command::Up(up) = Cli::try_parse_from([&["mpim", "up"], arguments].concat())?.command else {
                 return Err(clap::Error::new(clap::error::ErrorKind::InvalidSubcommand));
             };
-            Cli::check(&up).map(|()| up.elsewhere())
+            Cli::check(&up).map(|()| up.remote())
         };
         assert!(up(&[])?.is_none());
         let remote = ["--remote", "http://127.0.0.1:1", "--remote-token", "secret"];
-        let there = up(&[&["--functions", "none"], &remote[..]].concat())?;
-        let there = there.map(|there| (there.url, there.token));
+        let found = up(&[&["--functions", "none"], &remote[..]].concat())?;
+        let found = found.map(|found| (found.url, found.token));
         assert_eq!(
-            there,
+            found,
             Some(("http://127.0.0.1:1".to_owned(), Some("secret".to_owned())))
         );
         for wrong in [&["--functions", "none"][..], &remote[..], &["--functions", "some"]] {

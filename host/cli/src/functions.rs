@@ -113,7 +113,7 @@ impl Listing {
             let _ = function.write(&mut out);
         }
         if let Some(url) = &self.remote {
-            let _ = writeln!(out, "the functions run elsewhere, at {url}");
+            let _ = writeln!(out, "the functions are remote, at {url}");
         }
         out
     }
@@ -149,12 +149,9 @@ mod tests {
     use super::Listing;
 
     #[test]
-    fn functions_that_run_elsewhere_are_told_by_their_place() -> Result<(), serde_json::Error> {
+    fn remote_functions_are_told_by_their_address() -> Result<(), serde_json::Error> {
         let listing: Listing = serde_json::from_str(r#"{"functions":[],"remote":"http://10.0.0.7:3000"}"#)?;
-        assert_eq!(
-            listing.table(),
-            "the functions run elsewhere, at http://10.0.0.7:3000\n"
-        );
+        assert_eq!(listing.table(), "the functions are remote, at http://10.0.0.7:3000\n");
         Ok(())
     }
 

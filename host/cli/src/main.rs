@@ -73,7 +73,7 @@ async fn up_until_interrupted(up: Up) -> anyhow::Result<()> {
     telemetry::start();
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     let server = Server::start(Options {
-        remote: up.elsewhere(),
+        remote: up.remote(),
         operator_token: up.operator_token,
         listen: up.listen,
         data: up.data.clone(),

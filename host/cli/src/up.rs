@@ -62,8 +62,8 @@ pub(crate) enum Which {
 }
 
 impl Up {
-    /// Where the functions run, when that is not here.
-    pub(crate) fn elsewhere(&self) -> Option<Elsewhere> {
+    /// Where the functions run, when they are remote.
+    pub(crate) fn remote(&self) -> Option<Elsewhere> {
         self.remote.clone().map(|url| Elsewhere {
             url,
             token: self.remote_token.clone(),

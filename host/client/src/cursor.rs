@@ -1,10 +1,10 @@
 //! The rule by which a device shows each message exactly once and in order, whatever the network loses,
 //! repeats or swaps.
 //!
-//! A device follows several gap-free sequences: its inbox, and each large group. Of each it knows the place
-//! up to which everything was shown. A frame at the next place is shown; one at or before the place is a
+//! A device follows several gap-free sequences: its inbox, and each large group. Of each it knows the position
+//! up to which everything was shown. A frame at the next position is shown; one at or before its own is a
 //! repeat; one after it is held, for a short moment and up to a bound, because the missing one is often right
-//! behind. What is still missing then is pulled. A frame that is not held is not forgotten: its place is known
+//! behind. What is still missing then is pulled. A frame that is not held is not forgotten: its position is known
 //! to exist, so the sequence stays behind until a pull has passed it.
 //!
 //! It knows no socket, no clock and no message: the items are the caller's, and so is the time.
@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 /// One of the gap-free sequences that a device follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Source {
-    /// The inbox of the user; places are cursors.
+    /// The inbox of the user; positions are cursors.
     Inbox,
-    /// A large group; places are those of its conversation.
+    /// A large group; positions are the sequence numbers of its conversation.
     Group(u64),
 }
 
@@ -39,11 +39,11 @@ pub enum Fed {
 pub struct Pull {
     /// What to pull.
     pub source: Source,
-    /// After which place; absent: from where the service remembers the device or the user.
+    /// After which position; absent: from where the service remembers the device or the user.
     pub since: Option<u64>,
 }
 
-/// The places of a device, and the items that wait.
+/// The positions of a device, and the items that wait.
 #[derive(Debug)]
 pub struct Inbox<T> {
     tracks: HashMap<Source, Track<T>>,
@@ -56,12 +56,12 @@ pub struct Inbox<T> {
 #[derive(Debug)]
 struct Track<T> {
     /// Everything up to here was shown; none before the first page told it.
-    place: Option<u64>,
-    /// The highest place that is known to exist.
+    position: Option<u64>,
+    /// The highest position that is known to exist.
     latest: u64,
-    /// What waits, by place; an item of none takes its place without being shown.
+    /// What waits, by position; an item of none takes its position without being shown.
     held: BTreeMap<u64, Option<T>>,
-    /// Since when the place next to be shown is missing.
+    /// Since when the position next to be shown is missing.
     behind_since: Option<Instant>,
     /// Whether a pull is due without waiting.
     urgent: bool,
@@ -80,13 +80,13 @@ impl<T> Inbox<T> {
         }
     }
 
-    /// Follows a sequence of which everything up to this place was shown before.
-    pub fn follow(&mut self, source: Source, place: u64) {
+    /// Follows a sequence of which everything up to this position was shown before.
+    pub fn follow(&mut self, source: Source, position: u64) {
         let track = self.tracks.entry(source).or_default();
-        track.place = track.place.max(Some(place));
+        track.position = track.position.max(Some(position));
     }
 
-    /// Follows a sequence whose place only the service knows: it is pulled at once.
+    /// Follows a sequence whose position only the service knows: it is pulled at once.
     pub fn follow_unknown(&mut self, source: Source) {
         self.tracks.entry(source).or_default().urgent = true;
         self.behind = true;
@@ -98,8 +98,8 @@ impl<T> Inbox<T> {
     }
 
     /// Up to where everything of a sequence was shown; none when that is not known yet.
-    pub fn place(&self, source: Source) -> Option<u64> {
-        self.tracks.get(&source).and_then(|track| track.place)
+    pub fn position(&self, source: Source) -> Option<u64> {
+        self.tracks.get(&source).and_then(|track| track.position)
     }
 
     /// Whether the sequence is one of those followed.
@@ -112,19 +112,19 @@ impl<T> Inbox<T> {
         self.take(source, seq, Some(item), now, shown)
     }
 
-    /// Takes the news that a sequence reaches up to a place: what is missing up to there is pulled.
+    /// Takes the news that a sequence reaches up to a position: what is missing up to there is pulled.
     pub fn reaches(&mut self, source: Source, seq: u64, now: Instant) {
         let Some(track) = self.tracks.get_mut(&source) else {
             return;
         };
         track.latest = track.latest.max(seq);
-        if track.place.is_some_and(|place| place < seq) {
+        if track.position.is_some_and(|position| position < seq) {
             track.behind_since.get_or_insert(now);
             self.behind = true;
         }
     }
 
-    /// Marks a place as known without showing anything: the device's own message, of which it has the receipt.
+    /// Marks a position as known without showing anything: the device's own message, of which it has the receipt.
     pub fn pass(&mut self, source: Source, seq: u64, now: Instant, shown: &mut Vec<T>) -> Fed {
         self.take(source, seq, None, now, shown)
     }
@@ -136,8 +136,8 @@ impl<T> Inbox<T> {
         fed
     }
 
-    /// Takes a page of a pull: the entries by place, and the place to pull from next. Gives how many entries had not
-    /// been held or shown before. When the page says that there is more, the caller pulls on, from the place of
+    /// Takes a page of a pull: the entries by position, and the position to pull from next. Gives how many entries had not
+    /// been held or shown before. When the page says that there is more, the caller pulls on, from the position of
     /// the sequence: what was held may have brought it further than the page.
     pub fn page(
         &mut self,
@@ -158,7 +158,7 @@ impl<T> Inbox<T> {
     pub fn pull_failed(&mut self, source: Source, now: Instant) {
         let track = self.tracks.entry(source).or_default();
         track.pulling = false;
-        track.latest = track.latest.max(track.place.unwrap_or(0).saturating_add(1));
+        track.latest = track.latest.max(track.position.unwrap_or(0).saturating_add(1));
         track.behind_since = Some(now);
         self.behind = true;
     }
@@ -193,7 +193,7 @@ impl<T> Inbox<T> {
             track.urgent = false;
             return Some(Pull {
                 source: *source,
-                since: track.place,
+                since: track.position,
             });
         }
         let behind = |track: &Track<T>| track.behind_since.is_some() || track.urgent;
@@ -205,7 +205,7 @@ impl<T> Inbox<T> {
 impl<T> Default for Track<T> {
     fn default() -> Self {
         Self {
-            place: None,
+            position: None,
             latest: 0,
             held: BTreeMap::new(),
             behind_since: None,
@@ -222,14 +222,14 @@ impl<T> Track<T> {
     }
 
     fn take(&mut self, seq: u64, item: Option<T>, most: usize, now: Instant, shown: &mut Vec<T>) -> Fed {
-        let Some(place) = self.place else {
+        let Some(position) = self.position else {
             self.urgent |= !self.pulling;
             return self.hold(seq, item, most);
         };
-        if seq <= place {
+        if seq <= position {
             return Fed::Duplicate;
         }
-        if seq - place > 1 {
+        if seq - position > 1 {
             self.behind_since.get_or_insert(now);
             return self.hold(seq, item, most);
         }
@@ -259,7 +259,7 @@ impl<T> Track<T> {
         now: Instant,
         shown: &mut Vec<T>,
     ) -> usize {
-        let before = self.place.unwrap_or(0);
+        let before = self.position.unwrap_or(0);
         let mut first = None;
         let mut fresh = 0;
         for (seq, item) in entries {
@@ -269,8 +269,8 @@ impl<T> Track<T> {
                 fresh += 1;
             }
         }
-        if self.place.is_none() {
-            // The service began where the device had been. What was pushed from before that place is a
+        if self.position.is_none() {
+            // The service began where the device had been. What was pushed from before that position is a
             // repeat of what an earlier run of the device has shown.
             let begin = first.unwrap_or(next.saturating_add(1));
             self.held = self.held.split_off(&begin);
@@ -280,20 +280,20 @@ impl<T> Track<T> {
         fresh
     }
 
-    /// Everything up to this place is settled: shows what waited at or right behind it. The place that is
+    /// Everything up to this position is settled: shows what waited at or right behind it. The position that is
     /// missing next, if any, has its own moment to come.
-    fn advance(&mut self, place: u64, now: Instant, shown: &mut Vec<T>) {
-        let mut place = place;
+    fn advance(&mut self, position: u64, now: Instant, shown: &mut Vec<T>) {
+        let mut position = position;
         while let Some(entry) = self.held.first_entry() {
-            if *entry.key() > place.saturating_add(1) {
+            if *entry.key() > position.saturating_add(1) {
                 break;
             }
-            place = place.max(*entry.key());
+            position = position.max(*entry.key());
             shown.extend(entry.remove());
         }
-        self.place = Some(place);
-        self.latest = self.latest.max(place);
-        self.behind_since = (self.latest > place).then_some(now);
+        self.position = Some(position);
+        self.latest = self.latest.max(position);
+        self.behind_since = (self.latest > position).then_some(now);
     }
 }
 

@@ -13,7 +13,7 @@ use self::load::Outcome;
 use crate::failure::Failure;
 use crate::figures::Figures;
 use crate::process::{Folder, Process, Server, Spent};
-use crate::record::{Place, Record, Row};
+use crate::record::{Point, Record, Row};
 use crate::terms::Runs;
 
 /// Calls over HTTP on kept connections.
@@ -138,9 +138,9 @@ impl Http {
                     1 => format!("{}, 1 connection", kind.name),
                     more => format!("{}, {more} connections", kind.name),
                 };
-                let place = Place::named(name).with("connections", f64::from(connections));
+                let point = Point::named(name).with("connections", f64::from(connections));
                 let once = async |_: &str| self.once(kind, connections, processes, address);
-                rows.push(self.runs.row(place, once).await?);
+                rows.push(self.runs.row(point, once).await?);
             }
         }
         Ok(rows)

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-use super::super::figures::Figures;
-use super::super::record::{Place, Row};
-use super::super::terms::Runs;
 use crate::failure::Failure;
+use crate::figures::Figures;
+use crate::record::{Point, Row};
+use crate::terms::Runs;
 
 /// So long at least, and the number of operations that fill a repetition can be told.
 const CALIBRATION: Duration = Duration::from_millis(5);
@@ -64,8 +64,8 @@ impl Meter {
             let each = |time: Duration| time.as_secs_f64() * 1e9 / f64::from(operations);
             runs.push(Figures::default().with("cpu_ns", each(cpu)).with("wall_ns", each(wall)));
         }
-        let place = Place::named(name).with("operations", f64::from(operations));
-        self.rows.push(self.runs.row_of(place, runs)?);
+        let point = Point::named(name).with("operations", f64::from(operations));
+        self.rows.push(self.runs.row_of(point, runs)?);
         Ok(())
     }
 

@@ -22,7 +22,7 @@ use self::meter::Meter;
 use self::stage::{Setting, Stage};
 use crate::failure::Failure;
 use crate::figures::Figures;
-use crate::record::{Place, Record, Row};
+use crate::record::{Point, Record, Row};
 use crate::terms::{EMBEDDED, Runs};
 
 /// What the parts of the host cost, each alone, in this process.
@@ -86,7 +86,7 @@ async fn measure(host: &Host) -> Result<(), Failure> {
     if host.only.is_none() {
         let bytes = memory::of_a_sandbox(&embedded).await?;
         let once = Figures::default().with("resident_bytes", bytes as f64);
-        let row = Row::new(Place::named("a warm sandbox"), Vec::new(), vec![once]);
+        let row = Row::new(Point::named("a warm sandbox"), Vec::new(), vec![once]);
         host.runs.say(&row.to_string())?;
         record.rows.push(row);
     }

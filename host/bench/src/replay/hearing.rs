@@ -54,7 +54,7 @@ impl Member {
         let (source, seq) = match notice.cursor {
             Some(cursor) => (Source::Inbox, cursor.0),
             None if self.inbox.follows(group) => (group, notice.body.seq.0),
-            // What a former connection of this member said to a small group: a device learns the place of its
+            // What a former connection of this member said to a small group: a device learns the sequence numbers of its
             // own messages from the receipts.
             None => return,
         };
@@ -151,7 +151,7 @@ impl Member {
         if more {
             self.more.push(Pull {
                 source,
-                since: self.inbox.place(source),
+                since: self.inbox.position(source),
             });
         }
         self.show(shown, now);

@@ -1,5 +1,5 @@
 //! What must be true in the end, checked while it happens. The ledger holds what all members must agree on: the
-//! place of each message. A tally holds what one member has of one conversation. It does not rely on the rule by
+//! sequence number of each message. A tally holds what one member has of one conversation. It does not rely on the rule by
 //! which a device sorts its frames: it checks that rule too.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -26,7 +26,7 @@ pub(super) struct Ledger {
 struct Entry {
     /// Nanoseconds after the start, when it was first sent; 0: not yet.
     sent_ns: AtomicU64,
-    /// The place in its conversation; 0: not known yet.
+    /// The sequence number in its conversation; 0: not known yet.
     seq: AtomicU32,
     /// The service was too full for it once, so later lines may have overtaken it.
     turned_away: AtomicBool,
@@ -100,7 +100,7 @@ impl Ledger {
         maybe || entry.turned_away.load(Ordering::Relaxed)
     }
 
-    /// Somebody was told the place of a message: everybody must be told the same.
+    /// Somebody was told the sequence number of a message: everybody must be told the same.
     pub(super) fn placed(&self, slot: Slot, seq: u32, who: &str) {
         let Some(entry) = self.entry(slot) else {
             return;
@@ -110,7 +110,7 @@ impl Ledger {
         {
             let (line, circle) = (slot.line() + 1, slot.circle());
             self.differ(format!(
-                "{who} has line {line} ({circle:?}) at place {seq}, others at place {other}"
+                "{who} has line {line} ({circle:?}) at seq {seq}, others at seq {other}"
             ));
         }
     }
@@ -130,9 +130,9 @@ impl Ledger {
         (self.found.load(Ordering::Relaxed), listed.clone())
     }
 
-    /// In the end: the places of each conversation are 1 to their number, and each sender's lines stand in order.
-    /// Together with every member having every place once, in order, this is what everybody has heard.
-    pub(super) fn check_places(&self, play: &Play) {
+    /// In the end: the sequence numbers of each conversation are 1 to their number, and each sender's lines stand in order.
+    /// With every member having each of them once, in order, this is what everybody has heard.
+    pub(super) fn check_order(&self, play: &Play) {
         self.check_conversation(play, Circle::All, 0..play.speakers());
         play.slices()
             .for_each(|slice| self.check_conversation(play, Circle::Slice, slice));
@@ -148,10 +148,10 @@ impl Ledger {
                 };
                 let seq = entry.seq.load(Ordering::Relaxed);
                 match (seq as usize).checked_sub(1).and_then(|index| line_at.get_mut(index)) {
-                    None => self.differ(format!("line {} ({circle:?}) has the place {seq}", line + 1)),
+                    None => self.differ(format!("line {} ({circle:?}) has the seq {seq}", line + 1)),
                     Some(Some(other)) => {
                         self.differ(format!(
-                            "lines {} and {} ({circle:?}) have the place {seq}",
+                            "lines {} and {} ({circle:?}) have the seq {seq}",
                             *other + 1,
                             line + 1
                         ));
@@ -164,7 +164,7 @@ impl Ledger {
                 if seq < last {
                     let line = line + 1;
                     self.differ(format!(
-                        "line {line} ({circle:?}) overtook one that its sender said before, place {seq}"
+                        "line {line} ({circle:?}) overtook one that its sender said before, seq {seq}"
                     ));
                 }
                 last = last.max(seq);
@@ -172,7 +172,7 @@ impl Ledger {
         }
     }
 
-    /// Which line has a place in the circle of a speaker, for the list of what somebody lacks.
+    /// Which line has a sequence number in the circle of a speaker, for the list of what somebody lacks.
     pub(super) fn line_at(&self, play: &Play, speaker: usize, circle: Circle, seq: u32) -> Option<usize> {
         let lines = play.audience(speaker, circle).flat_map(|member| play.lines_of(member));
         let placed = |line: &&usize| {
@@ -186,7 +186,7 @@ impl Ledger {
 /// What one member has of one conversation.
 #[derive(Debug)]
 pub(super) struct Tally {
-    /// One bit a place.
+    /// One bit a sequence number.
     seen: Vec<u64>,
     total: u32,
     missing: u32,
@@ -205,15 +205,15 @@ impl Tally {
         }
     }
 
-    /// The device showed the message at a place. Its own may be known by the receipt already.
+    /// The device showed the message of a sequence number. Its own may be known by the receipt already.
     pub(super) fn show(&mut self, seq: u32, own: bool) -> Result<(), String> {
         if seq <= self.last_shown {
-            return Err(format!("was shown place {seq} after place {}", self.last_shown));
+            return Err(format!("was shown seq {seq} after seq {}", self.last_shown));
         }
         self.last_shown = seq;
         match self.mark(seq) {
-            None => Err(format!("was shown place {seq} of {}", self.total)),
-            Some(false) if !own => Err(format!("was shown place {seq}, which is that of an own message")),
+            None => Err(format!("was shown seq {seq} of {}", self.total)),
+            Some(false) if !own => Err(format!("was shown seq {seq}, which is that of an own message")),
             Some(_) => Ok(()),
         }
     }
@@ -222,10 +222,10 @@ impl Tally {
     pub(super) fn receipt(&mut self, seq: u32) -> Result<(), String> {
         self.mark(seq)
             .map(|_| ())
-            .ok_or_else(|| format!("has a receipt for place {seq} of {}", self.total))
+            .ok_or_else(|| format!("has a receipt for seq {seq} of {}", self.total))
     }
 
-    /// Whether the place is new; none when there is no such place.
+    /// Whether it is new; none when there is no such one.
     fn mark(&mut self, seq: u32) -> Option<bool> {
         if seq == 0 || seq > self.total {
             return None;
@@ -248,7 +248,7 @@ impl Tally {
         self.missing
     }
 
-    /// The first place that is missing.
+    /// The first that is missing.
     pub(super) fn first_missing(&self) -> Option<u32> {
         (1..=self.total).find(|seq| {
             self.seen
@@ -262,11 +262,11 @@ impl Tally {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::super::play::{Circle, Play, Slot};
     use super::{Ledger, Tally};
+    use crate::replay::play::{Circle, Play, Slot};
 
     #[test]
-    fn a_member_who_has_every_place_once_is_complete() -> Result<(), String> {
+    fn a_member_who_has_everything_once_is_complete() -> Result<(), String> {
         let mut tally = Tally::new(130);
         for seq in 1..=130 {
             assert_eq!(tally.first_missing(), Some(seq));
@@ -299,7 +299,7 @@ mod tests {
         tally.receipt(2)?;
         assert!(
             tally.show(2, false).is_err(),
-            "another's message at the place of an own one"
+            "another's message in the stead of an own one"
         );
         assert!(tally.is_complete());
         Ok(())
@@ -309,9 +309,9 @@ mod tests {
         "{\"from\":\"a\",\"text\":\"1\"}\n{\"from\":\"b\",\"text\":\"2\"}\n{\"from\":\"a\",\"text\":\"3\"}\n";
 
     #[test]
-    fn places_are_checked_over_all_members() -> Result<(), String> {
+    fn the_order_is_checked_over_all_members() -> Result<(), String> {
         let play = Play::read(TEXT)?;
-        let place = |seqs: [u32; 3]| {
+        let ledger_of = |seqs: [u32; 3]| {
             let ledger = Ledger::new(play.lines());
             for (line, seq) in seqs.into_iter().enumerate() {
                 Circle::BOTH
@@ -321,19 +321,19 @@ mod tests {
             ledger
         };
         let found = |ledger: &Ledger| {
-            ledger.check_places(&play);
+            ledger.check_order(&play);
             ledger.differences().0
         };
-        assert_eq!(found(&place([1, 2, 3])), 0);
-        assert_eq!(found(&place([1, 3, 2])), 0, "speakers may overtake each other");
+        assert_eq!(found(&ledger_of([1, 2, 3])), 0);
+        assert_eq!(found(&ledger_of([1, 3, 2])), 0, "speakers may overtake each other");
         assert_eq!(
-            found(&place([3, 2, 1])),
+            found(&ledger_of([3, 2, 1])),
             2,
             "a speaker's lines are swapped, in both circles"
         );
-        assert_eq!(found(&place([1, 1, 3])), 2, "two lines at one place");
-        assert_eq!(found(&place([1, 2, 4])), 2, "a place past the end");
-        let ledger = place([3, 2, 1]);
+        assert_eq!(found(&ledger_of([1, 1, 3])), 2, "two lines with one sequence number");
+        assert_eq!(found(&ledger_of([1, 2, 4])), 2, "one past the end");
+        let ledger = ledger_of([3, 2, 1]);
         Circle::BOTH
             .iter()
             .for_each(|circle| ledger.turned_away(Slot::of(0, *circle)));

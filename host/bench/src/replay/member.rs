@@ -88,9 +88,9 @@ impl Member {
         let mut inbox = Inbox::new(HOLD, HELD_FRAMES);
         inbox.follow(Source::Inbox, 0);
         for circle in Circle::BOTH {
-            let place = stage.groups.of(index, circle);
-            if place.large {
-                inbox.follow(Source::Group(place.id), 0);
+            let group = stage.groups.of(index, circle);
+            if group.large {
+                inbox.follow(Source::Group(group.id), 0);
             }
         }
         let lines = stage.play.lines_of(index).iter().enumerate();

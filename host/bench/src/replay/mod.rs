@@ -131,7 +131,7 @@ async fn prepare(
     let servers = Servers::new(&replay.urls).ok_or_else(|| Failure::other("no server is named"))?;
     let grants = stage::register(&servers, &run, play.speakers(), &bar).await?;
     bar.finish_and_clear();
-    let groups = stage::gather(servers.of(0), &run, &play, &grants).await?;
+    let groups = stage::make_groups(servers.of(0), &run, &play, &grants).await?;
     let clients = stage::connect(&servers, &grants).await?;
     let stage = Stage {
         servers,
@@ -176,7 +176,7 @@ async fn perform(
             ending.take(left);
         }
     };
-    // Whoever is late is ended together with the set.
+    // Whoever is late is ended with the set.
     let _ = timeout(GOODBYE, goodbye).await;
     ending
 }
@@ -254,7 +254,7 @@ fn report(replay: &Replay, stage: &Stage, ending: Ending) -> Report {
         stage.ledger.differ(format!("nothing moved for {} s", replay.patience));
     }
     if lacking == 0 && !ending.stalled && ending.failure.is_none() {
-        stage.ledger.check_places(&stage.play);
+        stage.ledger.check_order(&stage.play);
     }
     let (differences, first_differences) = stage.ledger.differences();
     let mut report = Report {
@@ -296,7 +296,7 @@ fn list_lacking(stage: &Stage, leavings: &[Leaving]) -> usize {
             let line = line.map_or("which nobody has".to_owned(), |line| format!("line {}", line + 1));
             let missing = tally.missing();
             stage.ledger.differ(format!(
-                "{name} lacks {missing} messages ({circle:?}), first place {seq}, {line}"
+                "{name} lacks {missing} messages ({circle:?}), first seq {seq}, {line}"
             ));
         }
     }

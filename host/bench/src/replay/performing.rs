@@ -21,8 +21,8 @@ const WINDOW: usize = 8;
 const TICK: Duration = Duration::from_millis(100);
 /// After so long without a frame, a pull finds whether one was lost.
 const SILENCE: Duration = Duration::from_secs(3);
-/// How many places of the inbox one acknowledgement covers.
-const ACK_PLACES: u64 = 200;
+/// How many entries of the inbox one acknowledgement covers.
+const ACK_ENTRIES: u64 = 200;
 const PAGE: u32 = 500;
 
 /// What a round ended with.
@@ -160,16 +160,16 @@ impl Member {
 
     /// Acknowledges now and then, and for the last time when everything is there.
     async fn sign_off(&mut self, client: &mut Client) -> Result<(), Error> {
-        let place = self.inbox.place(Source::Inbox).unwrap_or(0);
+        let position = self.inbox.position(Source::Inbox).unwrap_or(0);
         let complete = self.is_complete();
-        if place >= self.acked + ACK_PLACES || (complete && !self.signed_off && place > self.acked) {
-            self.acked = place;
+        if position >= self.acked + ACK_ENTRIES || (complete && !self.signed_off && position > self.acked) {
+            self.acked = position;
             let id = client
                 .send(
                     "send.ack",
                     &Ack {
                         messages: &[],
-                        cursor: Some(Int(place)),
+                        cursor: Some(Int(position)),
                     },
                 )
                 .await?;
@@ -180,7 +180,7 @@ impl Member {
             self.signed_off = true;
             for circle in Circle::BOTH {
                 let group = self.stage.groups.of(self.index, circle);
-                if let Some(cursor) = self.inbox.place(Source::Group(group.id)).filter(|_| group.large) {
+                if let Some(cursor) = self.inbox.position(Source::Group(group.id)).filter(|_| group.large) {
                     let mark = SetCursor {
                         group: Int(group.id),
                         cursor: Int(cursor),

@@ -53,15 +53,15 @@ impl Servers {
 
     /// The server of a turn; the first follows the last.
     pub(super) fn of(&self, turn: usize) -> &Address {
-        let place = turn % (self.others.len() + 1);
-        place
+        let chosen = turn % (self.others.len() + 1);
+        chosen
             .checked_sub(1)
             .and_then(|other| self.others.get(other))
             .unwrap_or(&self.first)
     }
 }
 
-/// How far all are together.
+/// How far all of them are.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     pub(super) sent: AtomicU64,
@@ -71,22 +71,22 @@ pub(super) struct Progress {
 
 /// A group of the performance.
 #[derive(Debug, Clone)]
-pub(super) struct Place {
+pub(super) struct GroupRef {
     pub(super) id: u64,
-    /// Whether it is a large one: its messages have no place in an inbox.
+    /// Whether it is a large one: its messages are in no inbox.
     pub(super) large: bool,
 }
 
 /// The group of all, and the small ones in order.
 #[derive(Debug)]
 pub(super) struct Groups {
-    all: Place,
-    slices: Vec<Place>,
+    all: GroupRef,
+    slices: Vec<GroupRef>,
 }
 
 impl Groups {
     /// The group of a circle of a speaker.
-    pub(super) fn of(&self, speaker: usize, circle: Circle) -> &Place {
+    pub(super) fn of(&self, speaker: usize, circle: Circle) -> &GroupRef {
         match circle {
             Circle::All => &self.all,
             Circle::Slice => self.slices.get(speaker / SLICE_MEMBERS).unwrap_or(&self.all),
@@ -133,7 +133,12 @@ pub(super) async fn register(
 }
 
 /// Makes the group of all and the small groups.
-pub(super) async fn gather(address: &Address, run: &str, play: &Play, grants: &[Grant]) -> Result<Groups, Failure> {
+pub(super) async fn make_groups(
+    address: &Address,
+    run: &str,
+    play: &Play,
+    grants: &[Grant],
+) -> Result<Groups, Failure> {
     let all = group(address, &format!("{run} all"), grants).await?;
     let mut slices = Vec::new();
     for (index, slice) in play.slices().enumerate() {
@@ -144,7 +149,7 @@ pub(super) async fn gather(address: &Address, run: &str, play: &Play, grants: &[
 }
 
 /// The first of the members makes the group and invites the others.
-async fn group(address: &Address, name: &str, members: &[Grant]) -> Result<Place, Failure> {
+async fn group(address: &Address, name: &str, members: &[Grant]) -> Result<GroupRef, Failure> {
     let Some((owner, others)) = members.split_first() else {
         return Err(Failure::other(format!("the group {name} has no members")));
     };
@@ -170,7 +175,7 @@ async fn group(address: &Address, name: &str, members: &[Grant]) -> Result<Place
             members.len()
         )));
     }
-    Ok(Place {
+    Ok(GroupRef {
         id: group.id.0,
         large: group.fan_out == "read",
     })

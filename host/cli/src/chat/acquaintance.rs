@@ -48,7 +48,7 @@ impl Session {
         }
         match self.ask::<_, Vec<User>>("contacts.users", &Users { users: &ids }).await {
             Ok(users) => users.iter().for_each(|user| self.names.learn(user.id.0, &user.name)),
-            // Their ids are shown in place of their names.
+            // Their ids are shown instead of their names.
             Err(Trouble::Told(_)) => {}
             Err(trouble) => return Err(trouble.into()),
         }

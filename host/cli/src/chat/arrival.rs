@@ -1,6 +1,6 @@
 //! What a terminal shows once and in order: what was said, and what was taken back.
 
-/// Something that takes a place in an inbox or a group.
+/// Something that has a position in an inbox or a group.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Arrival {
     /// Somebody said something.

@@ -58,7 +58,7 @@ impl Session {
         let source = match (notice.cursor, said.group) {
             (Some(_), _) => Some(Source::Inbox),
             (None, Some(group)) if said.kept || self.inbox.follows(Source::Group(group)) => Some(Source::Group(group)),
-            // At most once: it has no place, and is never pulled.
+            // At most once: it is in no sequence, and is never pulled.
             (None, _) => None,
         };
         let seq = notice.cursor.map_or(said.seq, |cursor| cursor.0);
@@ -90,19 +90,19 @@ impl Session {
         self.show(shown)
     }
 
-    /// A message of this run has taken a place: a large group's sequence is not to wait for it.
-    pub(super) fn own_place(&mut self, group: u64, seq: u64) -> Result<(), Failure> {
+    /// A message of this session has its sequence number: a large group's sequence is not to wait for it.
+    pub(super) fn own_message(&mut self, group: u64, seq: u64) -> Result<(), Failure> {
         let source = Source::Group(group);
         let mut shown = Vec::new();
         if self.inbox.follows(source) && self.inbox.pass(source, seq, Instant::now(), &mut shown) == Fed::Shown {
             self.unacknowledged
                 .groups
-                .insert(group, self.inbox.place(source).unwrap_or(seq));
+                .insert(group, self.inbox.position(source).unwrap_or(seq));
         }
         self.show(shown)
     }
 
-    /// Shows a pulled page; gives the place to pull from next, when there is more.
+    /// Shows a pulled page; gives the position to pull from next, when there is more.
     pub(super) fn tell_page(&mut self, source: Source, page: &str) -> Result<Option<u64>, Failure> {
         let (entries, next, more) = match source {
             Source::Inbox => {
@@ -128,7 +128,7 @@ impl Session {
         let mut shown = Vec::new();
         self.inbox.page(source, entries, next, more, Instant::now(), &mut shown);
         self.show(shown)?;
-        Ok(if more { self.inbox.place(source) } else { None })
+        Ok(if more { self.inbox.position(source) } else { None })
     }
 
     fn said(&self, message: &Message<'_>) -> Said {
@@ -147,7 +147,7 @@ impl Session {
             content: message.content.clone().into_owned(),
             recalled: message.recalled_at.is_some(),
             at: message.created_at.0,
-            own: message.sender.0 == self.user && message.client_id.starts_with(&self.run),
+            own: message.sender.0 == self.user && message.client_id.starts_with(&self.prefix),
             kept: message.qos != "at_most_once",
         }
     }

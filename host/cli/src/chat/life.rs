@@ -137,7 +137,7 @@ impl Session {
     }
 
     async fn send_acknowledgements(&mut self, shown: &Unacknowledged) -> Result<(), Error> {
-        let cursor = self.inbox.place(Source::Inbox).map(Int);
+        let cursor = self.inbox.position(Source::Inbox).map(Int);
         for messages in shown.messages.chunks(PAGE as usize) {
             self.client.send("send.ack", &Ack { messages, cursor }).await?;
         }

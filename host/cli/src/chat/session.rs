@@ -46,8 +46,8 @@ pub(super) struct Session {
     pub(super) client: Client,
     pub(super) token: String,
     pub(super) user: u64,
-    /// Tells the messages of this run from those that the user sent elsewhere.
-    pub(super) run: String,
+    /// Begins the client ids of this session: tells its messages from those of the user's other devices.
+    pub(super) prefix: String,
     pub(super) sent: u64,
     pub(super) inbox: Inbox<Arrival>,
     pub(super) names: Names,
@@ -76,7 +76,7 @@ impl Session {
             client,
             token: grant.token,
             user: grant.user.0,
-            run: format!("chat-{:x}-{:x}-", started.as_micros(), std::process::id()),
+            prefix: format!("chat-{:x}-{:x}-", started.as_micros(), std::process::id()),
             sent: 0,
             inbox,
             names,

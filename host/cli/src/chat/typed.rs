@@ -68,7 +68,7 @@ impl Session {
 
     async fn say(&mut self, partner: Partner, content: &str) -> Result<(), Trouble> {
         self.sent += 1;
-        let client_id = format!("{}{}", self.run, self.sent);
+        let client_id = format!("{}{}", self.prefix, self.sent);
         let client_id = client_id.as_str();
         match partner {
             Partner::User(user) => {
@@ -87,7 +87,7 @@ impl Session {
                     content,
                 };
                 let receipt: Receipt = self.ask("send.send-group-message", &message).await?;
-                self.own_place(group, receipt.seq.0)?;
+                self.own_message(group, receipt.seq.0)?;
             }
         }
         Ok(())

@@ -35,7 +35,7 @@ fn swapped_frames_are_shown_in_order_without_a_pull() {
 }
 
 #[test]
-fn news_of_a_place_beyond_is_a_gap_and_news_of_a_known_one_is_none() {
+fn news_of_a_position_beyond_is_a_gap_and_news_of_a_known_one_is_none() {
     let (mut inbox, now, mut shown) = (inbox(), Instant::now(), Vec::new());
     inbox.feed(INBOX, 1, 1, now, &mut shown);
     inbox.reaches(INBOX, 1, now);
@@ -65,27 +65,27 @@ fn a_gap_that_lasts_is_pulled_once() {
 }
 
 #[test]
-fn an_own_message_takes_its_place_without_being_shown() {
+fn an_own_message_takes_its_position_without_being_shown() {
     let (mut inbox, now, mut shown) = (inbox(), Instant::now(), Vec::new());
     inbox.feed(INBOX, 2, 2, now, &mut shown);
     assert_eq!(inbox.pass(INBOX, 1, now, &mut shown), Fed::Shown);
     assert_eq!(inbox.pass(INBOX, 3, now, &mut shown), Fed::Shown);
-    assert_eq!((shown, inbox.place(INBOX)), (vec![2], Some(3)));
+    assert_eq!((shown, inbox.position(INBOX)), (vec![2], Some(3)));
 }
 
 #[test]
-fn places_that_a_page_passes_are_not_waited_for() {
+fn positions_that_a_page_passes_are_not_waited_for() {
     let (mut inbox, now, mut shown) = (inbox(), Instant::now(), Vec::new());
     inbox.feed(INBOX, 5, 5, now, &mut shown);
     inbox.page(INBOX, [(2, 2)], 4, false, now, &mut shown);
     assert_eq!(
-        (shown, inbox.place(INBOX), inbox.due(now + HOLD)),
+        (shown, inbox.position(INBOX), inbox.due(now + HOLD)),
         (vec![2, 5], Some(5), None)
     );
 }
 
 #[test]
-fn the_first_page_tells_the_place_and_drops_what_was_shown_before() {
+fn the_first_page_tells_the_position_and_drops_what_was_shown_before() {
     let (mut inbox, now, mut shown) = (Inbox::new(HOLD, HELD), Instant::now(), Vec::new());
     inbox.follow_unknown(INBOX);
     assert_eq!(
@@ -102,7 +102,7 @@ fn the_first_page_tells_the_place_and_drops_what_was_shown_before() {
         })
     );
     inbox.page(INBOX, [(10, 10)], 10, false, now, &mut shown);
-    assert_eq!((shown, inbox.place(INBOX)), (vec![10, 11], Some(11)));
+    assert_eq!((shown, inbox.position(INBOX)), (vec![10, 11], Some(11)));
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn what_was_not_held_is_pulled_even_when_nothing_follows() {
     assert_eq!(inbox.feed(INBOX, last, last, now, &mut shown), Fed::Gap);
     assert!(inbox.due(now).is_some());
     inbox.page(INBOX, [(1, 1)], 1, false, now, &mut shown);
-    assert_eq!(inbox.place(INBOX), Some(last - 1));
+    assert_eq!(inbox.position(INBOX), Some(last - 1));
     assert_eq!(
         inbox.due(now + HOLD),
         Some(Pull {
@@ -163,7 +163,7 @@ fn a_doubt_during_a_pull_pulls_once_more_after_it() {
 /// What the network does to the frames of a sequence.
 #[derive(Debug, Clone)]
 enum Event {
-    /// The frame of some place arrives: in order, late, early, again, or never.
+    /// The frame of some position arrives: in order, late, early, again, or never.
     Frame(u64),
     /// Time passes, and whatever is due is pulled, with pages of this size.
     Pull(usize),
@@ -199,7 +199,7 @@ proptest! {
         let expected: Vec<u64> =
             (start.unwrap_or(0) + 1..=60).filter(|seq| !device.own.contains(seq)).collect();
         prop_assert_eq!(&device.shown, &expected);
-        prop_assert_eq!(device.inbox.place(INBOX), Some(60));
+        prop_assert_eq!(device.inbox.position(INBOX), Some(60));
     }
 }
 
@@ -232,7 +232,7 @@ impl Device {
     fn meet(&mut self, event: &Event) {
         match event {
             Event::Frame(seq) if self.own.contains(seq) => {
-                // A receipt comes to the device that sends, after it knows its place.
+                // A receipt comes to the device that sends, after it knows its position.
                 self.inbox.pass(INBOX, *seq, self.now, &mut self.shown);
             }
             Event::Frame(seq) => {
@@ -258,7 +258,7 @@ impl Device {
                 if !more {
                     break;
                 }
-                since = self.inbox.place(INBOX).unwrap_or(next);
+                since = self.inbox.position(INBOX).unwrap_or(next);
             }
         }
     }
