@@ -1,127 +1,103 @@
 //! Who may know whom in the host, read from its source, so that it stays true.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+mod circles;
+
+use std::path::{Path, PathBuf};
 
 use crate::harness::manifest::root;
 
-/// Each module of the host with the modules that it may use. What is not listed here is new: say where it belongs.
+/// The crates of the host by floor, each with those of the project that it may use. Cargo keeps the direction; this says what
+/// it is, so that whoever adds an edge has to say it here. What measures and what puts together may use everything.
 const MAY_USE: &[(&str, &[&str])] = &[
-    ("config", &[]),
+    ("call", &[]),
+    ("contract", &[]),
+    ("policy", &[]),
     ("telemetry", &[]),
-    ("bundle", &[]),
-    ("fault", &[]),
-    ("identity", &[]),
-    ("docs", &[]),
-    ("nested", &[]),
-    ("places", &[]),
-    ("breakers", &["config"]),
-    ("remote", &["breakers", "config", "fault", "places"]),
-    ("values", &["fault", "identity"]),
-    ("json", &["values"]),
-    ("manifest", &["config"]),
-    ("engine", &["config"]),
-    ("capabilities", &["breakers", "config"]),
-    ("store", &["capabilities", "config", "dispatch", "identity", "nested"]),
-    ("deployments", &["config", "docs"]),
-    ("sandboxes", &["config", "fault", "places", "store"]),
+    ("password", &[]),
+    ("snowflake", &[]),
+    ("wire", &[]),
+    ("codegen", &[]),
+    ("dialect", &["contract"]),
+    ("keyspace", &["contract"]),
+    ("backends", &["contract", "dialect", "keyspace"]),
+    ("config", &["backends", "password", "policy"]),
+    ("runtime", &["call", "config", "wire"]),
     (
-        "dispatch",
+        "capabilities",
         &[
-            "breakers",
-            "capabilities",
+            "backends",
+            "call",
             "config",
-            "deployments",
-            "docs",
-            "engine",
-            "fault",
-            "identity",
-            "json",
-            "manifest",
-            "nested",
-            "sandboxes",
-            "store",
-            "values",
+            "contract",
+            "password",
+            "policy",
+            "runtime",
+            "snowflake",
+            "wire",
         ],
     ),
-    ("openapi", &["deployments", "dispatch", "json"]),
-    ("admin", &["dispatch"]),
+    (
+        "invoke",
+        &[
+            "call",
+            "capabilities",
+            "config",
+            "contract",
+            "policy",
+            "runtime",
+            "wire",
+        ],
+    ),
     (
         "gateway",
         &[
-            "admin",
+            "backends",
+            "call",
             "capabilities",
             "config",
-            "deployments",
-            "dispatch",
-            "fault",
-            "identity",
-            "json",
-            "openapi",
-            "remote",
-            "telemetry",
-            "values",
+            "contract",
+            "invoke",
+            "wire",
         ],
     ),
-    ("storage", &["config"]),
-    ("cluster", &["capabilities", "config", "gateway"]),
-    ("timers", &["cluster", "config", "deployments", "gateway"]),
-    (
-        "server",
-        &[
-            "cluster",
-            "timers",
-            "storage",
-            "breakers",
-            "capabilities",
-            "config",
-            "dispatch",
-            "engine",
-            "gateway",
-            "manifest",
-            "remote",
-            "telemetry",
-        ],
-    ),
+    ("cluster", &["capabilities", "config", "contract", "snowflake", "wire"]),
+    ("admin", &["invoke", "runtime", "telemetry", "wire"]),
+    ("client", &["wire"]),
 ];
 
-/// The text of every module of the host's library, its submodules included, without its tests.
-fn modules() -> BTreeMap<String, String> {
-    let source = root().join("host/src");
-    let mut modules: BTreeMap<String, String> = BTreeMap::new();
-    let mut folders = vec![source.clone()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).expect("a folder") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let relative = path.strip_prefix(&source).expect("below");
-                let first = relative
-                    .components()
-                    .next()
-                    .expect("not empty")
-                    .as_os_str()
-                    .to_string_lossy()
-                    .into_owned();
-                let module = first.trim_end_matches(".rs").to_owned();
-                let text = std::fs::read_to_string(&path).expect("readable");
-                let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-                if !is_test(relative) {
-                    modules.entry(module).or_default().push_str(code);
-                }
-            }
-        }
+/// The code of a crate of the host, without its tests.
+fn code_of(name: &str) -> String {
+    let source = root().join("host").join(name).join("src");
+    let is_test = |path: &Path| {
+        let relative = path.strip_prefix(&source).expect("below");
+        relative.iter().any(|part| part.to_string_lossy().starts_with("tests"))
+    };
+    let mut code = String::new();
+    for path in files_below(&source).iter().filter(|path| !is_test(path)) {
+        let text = std::fs::read_to_string(path).expect("readable");
+        code.push_str(text.split("#[cfg(test)]").next().unwrap_or_default());
     }
-    for outside in ["lib", "main", "cli"] {
-        modules.remove(outside);
-    }
-    modules
+    code
 }
 
-fn is_test(path: &Path) -> bool {
-    path.components()
-        .any(|part| part.as_os_str().to_string_lossy().starts_with("tests"))
+/// The crates of the host.
+fn host_crates() -> Vec<String> {
+    let entries = std::fs::read_dir(root().join("host")).expect("a folder");
+    let folders = entries.map(|entry| entry.expect("an entry").path());
+    let crates = folders.filter(|folder| folder.join("Cargo.toml").is_file());
+    crates
+        .map(|folder| folder.file_name().expect("a name").to_string_lossy().into_owned())
+        .collect()
+}
+
+/// The crates of the project that a crate of the host is made with, tests aside.
+fn used_by(name: &str) -> Vec<String> {
+    let manifest = std::fs::read_to_string(root().join("host").join(name).join("Cargo.toml")).expect("a crate");
+    let manifest: toml::Table = manifest.parse().expect("a manifest");
+    let used = manifest.get("dependencies").and_then(toml::Value::as_table);
+    let used = used.into_iter().flat_map(toml::Table::keys);
+    used.filter_map(|name| name.strip_prefix("mpim-").map(str::to_owned))
+        .collect()
 }
 
 fn code_lines(text: &str) -> impl Iterator<Item = &str> {
@@ -129,73 +105,132 @@ fn code_lines(text: &str) -> impl Iterator<Item = &str> {
 }
 
 #[test]
-fn modules_of_the_host_know_each_other_in_one_direction() {
-    let modules = modules();
+fn crates_of_the_host_know_each_other_by_floor() {
     let mut wrong = Vec::new();
-    for (module, text) in &modules {
-        let Some((_, allowed)) = MAY_USE.iter().find(|(name, _)| name == module) else {
-            wrong.push(format!("{module} is not listed"));
+    for name in host_crates() {
+        if ["bench", "cli", "node"].contains(&name.as_str()) {
             continue;
-        };
-        for other in modules
-            .keys()
-            .filter(|other| *other != module && !allowed.contains(&other.as_str()))
-        {
-            let (path, list) = (format!("crate::{other}"), format!("{other}::"));
-            let uses = code_lines(text).any(|line| {
-                line.contains(&path) && !line.contains(&format!("{path}_"))
-                    || line.contains("use crate::{") && line.contains(&list)
-                    || line.contains("use crate::{") && line.contains(&format!("{other},"))
-                    || line.contains("use crate::{") && line.contains(&format!("{other}}}"))
-            });
-            if uses {
-                wrong.push(format!("{module} uses {other}"));
-            }
+        }
+        match MAY_USE.iter().find(|(listed, _)| *listed == name) {
+            None => wrong.push(format!("{name} is not listed")),
+            Some((_, allowed)) => wrong.extend(
+                used_by(&name)
+                    .iter()
+                    .filter(|used| !allowed.contains(&used.as_str()))
+                    .map(|used| format!("{name} uses {used}")),
+            ),
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]
-fn backends_never_name_wasmtime_and_the_gateway_never_names_a_kind_of_backend() {
-    let modules = modules();
-    let names = |module: &str, word: &str| code_lines(&modules[module]).any(|line| line.to_lowercase().contains(word));
-    let backends = std::fs::read_to_string(root().join("host/backends/Cargo.toml")).expect("a crate");
-    assert!(!backends.contains("wasm"), "the backends know the runtime");
+fn what_is_no_business_of_a_crate_is_not_in_it() {
+    let names = |name: &str, word: &str| code_lines(&code_of(name)).any(|line| line.to_lowercase().contains(word));
     for kind in ["sqlite", "mysql", "redis", "memory::"] {
         assert!(!names("gateway", kind), "the gateway names {kind}");
         assert!(!names("capabilities", kind), "the capabilities name {kind}");
     }
-    assert!(!names("capabilities", "gateway::") && !names("dispatch", "gateway::"));
+    for word in ["local(", "remote"] {
+        let lines = code_of("gateway");
+        let found =
+            code_lines(&lines).find(|line| line.to_lowercase().contains(word) && !line.contains("remote functions"));
+        assert!(found.is_none(), "the gateway knows where a function runs: {found:?}");
+    }
+    // A host function is written in Wasmtime's words; nobody else has to know them.
+    let knows_wasmtime = |name: &String| {
+        let manifest = root().join("host").join(name).join("Cargo.toml");
+        std::fs::read_to_string(manifest)
+            .expect("a crate")
+            .contains("\nwasmtime")
+    };
+    let mut who: Vec<String> = host_crates().into_iter().filter(knows_wasmtime).collect();
+    who.sort();
+    assert_eq!(who, ["bench", "capabilities", "runtime"]);
 }
 
 #[test]
 fn the_host_knows_no_table_and_no_function_of_messaging() {
     let tables = ["inbox", "conversations", "chat_groups", "device_cursors", "inbox_heads"];
     let functions = ["send-message", "pull-offline", "group-pull", "retry-pending"];
-    for (module, text) in modules() {
+    for name in host_crates() {
+        // What measures and what talks to a server of messaging knows it.
+        if ["bench", "cli", "client"].contains(&name.as_str()) {
+            continue;
+        }
         for word in tables.iter().chain(&functions) {
-            let named = code_lines(&text)
+            let code = code_of(&name);
+            let named = code_lines(&code)
                 .find(|line| line.contains(&format!("\"{word}")) || line.contains(&format!("FROM {word}")));
-            assert!(named.is_none(), "{module} names {word}: {named:?}");
+            assert!(named.is_none(), "{name} names {word}: {named:?}");
         }
     }
 }
 
+/// The folders of the crates that components consist of: those of the functions, and what these share. The adapters for
+/// Spin stand where the host stands, and so does the world of the tests.
+fn component_crates() -> impl Iterator<Item = PathBuf> {
+    let below = |folder: &str| {
+        let entries = std::fs::read_dir(root().join(folder)).expect("a folder");
+        entries.map(|entry| entry.expect("an entry").path())
+    };
+    let functions = below("components").filter(|folder| !folder.ends_with("shared") && !folder.ends_with("spin"));
+    functions.chain(below("components/shared").filter(|folder| !folder.ends_with("native")))
+}
+
+/// The files of a folder and of all below it.
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    paths
+        .flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] })
+        .collect()
+}
+
 #[test]
-fn components_reach_the_host_through_the_guest_crate_alone() {
-    let mut folders = vec![
-        root().join("components/shared/membership"),
-        root().join("components/shared/message"),
+fn components_have_time_and_chance_from_their_imports_alone() {
+    let sources = [
+        "SystemTime",
+        "Instant",
+        "UNIX_EPOCH",
+        "getrandom",
+        "RandomState",
+        "rand::",
+        "fastrand",
     ];
-    for entry in std::fs::read_dir(root().join("components")).expect("a folder") {
-        let folder = entry.expect("an entry").path();
-        // What functions share, and the adapters that stand where the host stands elsewhere.
-        if !folder.ends_with("shared") && !folder.ends_with("spin") {
-            folders.push(folder);
+    let mut looked_at = 0;
+    for folder in component_crates() {
+        let guest = folder.ends_with("guest");
+        for path in files_below(&folder) {
+            let text = std::fs::read_to_string(&path).expect("readable");
+            // What a component has of WASI; a native build is without it.
+            let is_wasi = guest && path.ends_with("src/wasi.rs");
+            let is_manifest_of_guest = guest && path.ends_with("Cargo.toml");
+            if is_wasi || is_manifest_of_guest {
+                continue;
+            }
+            looked_at += 1;
+            for source in sources {
+                let asks = code_lines(&text).any(|line| line.contains(source));
+                assert!(!asks, "{} has {source} of its own", path.display());
+            }
+        }
+        if guest {
+            let library = std::fs::read_to_string(folder.join("src/lib.rs")).expect("readable");
+            assert!(
+                library.contains("#[cfg(target_arch = \"wasm32\")]\nmod wasi;"),
+                "a native build asks WASI, and not the host of its test"
+            );
         }
     }
-    for folder in folders {
+    assert!(looked_at > 80, "{looked_at} files are not all of the components");
+}
+
+#[test]
+fn components_reach_the_host_through_the_guest_crate_alone() {
+    for folder in component_crates().filter(|folder| !folder.ends_with("guest")) {
         let name = folder.file_name().expect("a name").to_string_lossy().into_owned();
         let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).expect("a crate");
         assert!(
@@ -211,4 +246,29 @@ fn components_reach_the_host_through_the_guest_crate_alone() {
             }
         }
     }
+}
+
+#[test]
+fn no_two_files_of_a_crate_know_each_other() {
+    let mut sources: Vec<PathBuf> = component_crates().map(|folder| folder.join("src")).collect();
+    sources.extend(
+        host_crates()
+            .iter()
+            .map(|name| root().join("host").join(name).join("src")),
+    );
+    for other in [
+        "components/shared/native",
+        "components/spin/backend",
+        "components/spin/edge",
+        "components/spin/scope",
+    ] {
+        sources.push(root().join(other).join("src"));
+    }
+    assert!(sources.len() > 35, "{} crates are not all", sources.len());
+    let found: Vec<_> = sources
+        .iter()
+        .map(|source| (source, circles::circles(source)))
+        .filter(|(_, circles)| !circles.is_empty())
+        .collect();
+    assert!(found.is_empty(), "circles: {found:#?}");
 }

@@ -1,10 +1,10 @@
 //! People chat: who hears what, in which order, and who may not be written to.
 
+mod batching;
 mod conversations;
 mod inbox;
 pub mod quality;
 mod recall;
-mod together;
 
 use serde_json::{Value, json};
 

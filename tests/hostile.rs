@@ -307,12 +307,13 @@ async fn a_function_is_not_blamed_for_a_caller_that_gave_it_no_time() {
 
 #[tokio::test]
 async fn a_connection_that_stops_what_is_asked_for_many_costs_the_others_nothing() {
-    let mut together = toml::Table::new();
-    together.insert("hostile.hold".to_owned(), "hostile.hold-all".into());
+    let mut batch = toml::Table::new();
+    batch.insert("hostile.hold".to_owned(), "hostile.batch-hold".into());
     let manifest = Manifest::default()
         .function("hostile", "hostile", &["test:hostile/hostile"])
+        .set("component.hostile.tool.mpim.safe_to_repeat", vec!["hold"])
         .set("application.tool.mpim.gateway.opened", vec!["hostile.hold"])
-        .set("application.tool.mpim.gateway.together", together)
+        .set("application.tool.mpim.batch.methods", batch)
         .set("application.tool.mpim.breaker.failures", 1000);
     let node = Node::with(&manifest);
     let ann = Client::register(&node, "ann").await;
@@ -330,7 +331,7 @@ async fn a_connection_that_stops_what_is_asked_for_many_costs_the_others_nothing
         }
     }
     assert!(
-        node.log().contains("hostile.hold-all"),
-        "none was asked together with a bomb"
+        node.log().contains("hostile.batch-hold"),
+        "none was asked in one batch with a bomb"
     );
 }

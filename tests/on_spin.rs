@@ -3,9 +3,12 @@
 //! Where Spin cannot be installed a stand-in runs the application, which offers exactly what Spin does. The stories of
 //! Spin itself are ignored by name, and told by `cargo xtask test` where a `spin` binary is on the PATH.
 
+mod batch;
+mod connections;
 mod ground;
 mod outages;
 mod script;
+mod settings;
 
 use std::sync::Arc;
 
@@ -20,12 +23,12 @@ use crate::harness::{Client, Manifest, Node, http};
 async fn the_same_answers(platform: Platform) {
     let ground = Ground::start(platform).await;
     let node = Node::start();
-    let there = script::tell(&ground.url, OPERATOR_TOKEN).await;
-    let here = script::tell(&node.url, &node.operator_token()).await;
-    for (here, there) in here.iter().zip(&there) {
-        assert_eq!(here, there, "here and there");
+    let remote = script::tell(&ground.url, OPERATOR_TOKEN).await;
+    let local = script::tell(&node.url, &node.operator_token()).await;
+    for (local, remote) in local.iter().zip(&remote) {
+        assert_eq!(local, remote, "on our host and on the platform");
     }
-    assert_eq!(here.len(), there.len());
+    assert_eq!(local.len(), remote.len());
 }
 
 async fn nonsense_is_answered_alike(platform: Platform) {
@@ -33,10 +36,10 @@ async fn nonsense_is_answered_alike(platform: Platform) {
     let node = Node::start();
     let seed = Dice::seed();
     println!("MPIM_SEED={seed}");
-    let there = script::nonsense(&ground.url, seed).await;
-    let here = script::nonsense(&node.url, seed).await;
-    for (here, there) in here.iter().zip(&there) {
-        assert_eq!(here, there, "here and there");
+    let remote = script::nonsense(&ground.url, seed).await;
+    let local = script::nonsense(&node.url, seed).await;
+    for (local, remote) in local.iter().zip(&remote) {
+        assert_eq!(local, remote, "on our host and on the platform");
     }
 }
 
@@ -115,19 +118,15 @@ async fn many_at_once_lose_nothing(platform: Platform) {
         async move { ann.ask(url, "/v1/send/send-message", &body).await }
     });
     let answers = futures_util::future::join_all(sending).await;
-    let mut places: Vec<u64> = answers
+    let mut seqs: Vec<u64> = answers
         .iter()
         .map(|answer| {
             assert_eq!(answer.status, 200, "{}", answer.text);
-            answer.json()["seq"]
-                .as_str()
-                .expect("a place")
-                .parse()
-                .expect("a number")
+            answer.json()["seq"].as_str().expect("a seq").parse().expect("a number")
         })
         .collect();
-    places.sort_unstable();
-    assert_eq!(places, (1..=200).collect::<Vec<_>>(), "without gaps or repeats");
+    seqs.sort_unstable();
+    assert_eq!(seqs, (1..=200).collect::<Vec<_>>(), "without gaps or repeats");
     let mut ids: Vec<String> = answers
         .iter()
         .map(|answer| answer.json()["message"].to_string())
@@ -143,7 +142,7 @@ async fn many_at_once_lose_nothing(platform: Platform) {
         let entries = page["entries"].as_array().expect("entries").len();
         assert!(entries > 0, "{page}");
         heard += entries;
-        since = page["next"].as_str().expect("a place").parse().expect("a number");
+        since = page["next"].as_str().expect("a cursor").parse().expect("a number");
     }
     assert_eq!((heard, since), (200, 200));
 }
@@ -189,18 +188,18 @@ async fn functions_on_spin_and_nodes_of_ours_share_servers() {
     );
     let name = ground.name("carl");
     let ann = ground.user("ann").await;
-    // Registered there, logged in and written to here, read there.
+    // Registered on the node, written to from Spin, read on the node.
     let mut carl = Client::register(&node, &name).await;
-    let body = json!({ "to": carl.user, "client_id": "1", "content": "from there" });
+    let body = json!({ "to": carl.user, "client_id": "1", "content": "from Spin" });
     let sent = ann.ask(&ground.url, "/v1/send/send-message", &body).await;
     assert_eq!(sent.status, 200, "{}", sent.text);
-    assert_eq!(carl.notified("message").await["body"]["content"], "from there");
-    let reply = json!({ "to": ann.user, "client_id": "1", "content": "from here" });
+    assert_eq!(carl.notified("message").await["body"]["content"], "from Spin");
+    let reply = json!({ "to": ann.user, "client_id": "1", "content": "from the node" });
     carl.call("send.send-message", reply).await.expect("accepted");
     let since = json!({ "since": "0" });
     let page = ann.ask(&ground.url, "/v1/pull-offline/pull", &since).await.json();
-    assert_eq!(page["entries"][0]["message"]["content"], "from here", "{page}");
-    // What is changed in one place is forgotten by the cache of both.
+    assert_eq!(page["entries"][0]["message"]["content"], "from the node", "{page}");
+    // What one of them changes is forgotten by the cache of both.
     let made = carl
         .call("groups.create", json!({ "name": "both" }))
         .await

@@ -1,6 +1,7 @@
-//! Functions that run elsewhere: a node without any holds the connections of clients, and another runs the functions.
+//! Remote functions: a node without any holds the connections of clients, and another runs the functions.
 
 mod fleet;
+mod invokes;
 mod operator;
 mod outages;
 mod start;
@@ -97,7 +98,7 @@ async fn a_node_without_functions_is_told_who_logs_in_where_and_who_goes() {
 
 /// Each by the names that its parameters have in its WIT, of which this node knows nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_call_that_a_gateway_makes_of_its_own_reaches_functions_elsewhere() {
+async fn every_call_that_a_gateway_makes_of_its_own_reaches_remote_functions() {
     let fleet = Fleet::new();
     let whole = fleet.whole();
     let edge = fleet.edge(&whole).await;
@@ -164,7 +165,7 @@ async fn members_of_a_large_group_hear_it_by_their_topic_at_a_node_without_funct
     }
     let token = bob.token.clone();
     drop(bob);
-    // Subscribed as it comes, by what the function elsewhere says.
+    // Subscribed as it comes, by what the remote function says.
     let mut bob = Client::resume(&edge, &token).await.expect("resumed");
     let params = json!({ "group": made["id"], "client_id": "3", "content": "number 3" });
     ann.call("send.send-group-message", params).await.expect("accepted");
@@ -284,7 +285,7 @@ async fn login_at_last(node: &Node, name: &str) -> Client {
     client
 }
 
-/// A manifest whose node gives functions elsewhere so much time.
+/// A manifest whose node gives remote functions so much time.
 fn with_deadline(ms: i64) -> Manifest {
     fleet::manifest().set("application.tool.mpim.remote.deadline_ms", ms)
 }

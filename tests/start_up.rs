@@ -49,7 +49,7 @@ fn refused_at(listen: &str, data: &Path, app: &Path) -> String {
 
 fn refused_in(folder: &Folder, manifest: &str) -> String {
     let app = folder.path().join("spin.toml");
-    std::fs::write(&app, manifest).expect("written");
+    std::fs::write(&app, manifest).expect("delivered");
     share_compiled(folder.path());
     refused_at("127.0.0.1:0", &folder.path().join("data"), &app)
 }
@@ -83,7 +83,7 @@ fn a_port_in_use_is_named() {
     let address = taken.local_addr().expect("an address").to_string();
     let folder = Folder::new();
     let app = folder.path().join("spin.toml");
-    std::fs::write(&app, Manifest::default().text()).expect("written");
+    std::fs::write(&app, Manifest::default().text()).expect("delivered");
     let said = refused_at(&address, &folder.path().join("data"), &app);
     says(&said, &[&address, "in use"]);
 }
@@ -175,7 +175,7 @@ fn bytes_that_are_no_component_are_told_with_their_function() {
         whole[..whole.len() / 2].to_vec(),
     ];
     for bytes in damaged {
-        std::fs::write(&file, bytes).expect("written");
+        std::fs::write(&file, bytes).expect("delivered");
         let manifest = Manifest::default().set("component.send.tool.mpim.component", file.display().to_string());
         says(
             &refused_in(&folder, &manifest.text()),
@@ -191,7 +191,7 @@ fn a_component_of_more_modules_than_the_settings_allow_is_refused() {
     let made_of = |modules: usize| {
         let instances = "(core instance (instantiate $module))".repeat(modules);
         let text = format!("(component (core module $module) {instances})");
-        std::fs::write(&file, wat::parse_str(text).expect("a component")).expect("written");
+        std::fs::write(&file, wat::parse_str(text).expect("a component")).expect("delivered");
         Manifest::default()
             .set("component.many.source", file.display().to_string())
             .set("application.tool.mpim.sandboxes.core_instances_max", 12)
@@ -232,7 +232,7 @@ fn a_method_that_the_manifest_names_and_nobody_exports_is_named() {
     for (key, name) in [
         ("application.tool.mpim.gateway.verify", "login.verfy"),
         ("application.tool.mpim.gateway.login", "logon.login"),
-        ("application.tool.mpim.gateway.written", "send.mark_sent"),
+        ("application.tool.mpim.gateway.delivered", "send.mark_sent"),
         ("application.tool.mpim.gateway.topics", "groups."),
     ] {
         says(&refused(&Manifest::default().set(key, name)), &[name]);
@@ -246,7 +246,7 @@ fn a_method_that_the_manifest_names_and_nobody_exports_is_named() {
 fn a_method_that_does_not_fit_its_purpose_is_named_with_the_reason() {
     for (key, name, reason) in [
         ("verify", "login.register", "a string"),
-        ("written", "send.retry-pending", "list of u64"),
+        ("delivered", "send.retry-pending", "list of u64"),
         ("topics", "login.verify", "connection"),
         ("sweep", "login.verify", "sweep"),
         ("login", "login.sessions", "token"),
@@ -297,8 +297,8 @@ fn a_data_folder_is_used_by_one_node_at_a_time() {
 fn a_data_folder_that_is_a_file_is_named() {
     let folder = Folder::new();
     let (app, data) = (folder.path().join("spin.toml"), folder.path().join("data"));
-    std::fs::write(&app, Manifest::default().text()).expect("written");
-    std::fs::write(&data, "a file").expect("written");
+    std::fs::write(&app, Manifest::default().text()).expect("delivered");
+    std::fs::write(&data, "a file").expect("delivered");
     says(&refused_at("127.0.0.1:0", &data, &app), &[&data.display().to_string()]);
     says(&refused_at("127.0.0.1:0", &data.join("below"), &app), &["data/below"]);
     assert_eq!(std::fs::read_to_string(&data).expect("still there"), "a file");
@@ -311,7 +311,7 @@ fn a_database_file_with_something_else_in_it_is_named_and_left_alone() {
         .collect();
     let folder = Folder::new();
     share_compiled(folder.path());
-    std::fs::write(database(&folder), &garbage).expect("written");
+    std::fs::write(database(&folder), &garbage).expect("delivered");
     let said = refused_in(&folder, &Manifest::default().text());
     says(&said, &["mpim.sqlite", "not a database"]);
     assert_eq!(std::fs::read(database(&folder)).expect("still there"), garbage);
@@ -323,7 +323,7 @@ fn a_database_that_is_damaged_in_the_middle_is_named() {
     let mut bytes = std::fs::read(database(&folder)).expect("read");
     // The header stays; the table of tables begins behind it.
     bytes[100..4_096].fill(0xa5);
-    std::fs::write(database(&folder), bytes).expect("written");
+    std::fs::write(database(&folder), bytes).expect("delivered");
     says(
         &refused_in(&folder, &Manifest::default().text()),
         &["mpim.sqlite", "damaged"],
@@ -336,7 +336,7 @@ fn a_database_from_the_future_is_refused() {
     let connection = Connection::open(database(&folder)).expect("opened");
     let future = "INSERT INTO refinery_schema_history (version, name, applied_on, checksum) \
                   VALUES (9999, 'later', '2099-01-01T00:00:00Z', '1')";
-    connection.execute(future, []).expect("written");
+    connection.execute(future, []).expect("delivered");
     drop(connection);
     says(
         &refused_in(&folder, &Manifest::default().text()),
@@ -350,7 +350,7 @@ fn a_database_that_another_migration_made_is_refused() {
     let connection = Connection::open(database(&folder)).expect("opened");
     connection
         .execute("UPDATE refinery_schema_history SET checksum = '1'", [])
-        .expect("written");
+        .expect("delivered");
     drop(connection);
     says(
         &refused_in(&folder, &Manifest::default().text()),
@@ -393,16 +393,20 @@ fn wrong_usage_has_an_exit_code_of_its_own() {
 }
 
 #[test]
-fn methods_that_do_not_fit_together_are_refused() {
+fn a_batch_method_that_does_not_fit_is_refused() {
     let pair = |one: &str, many: &str| {
         let pairs = toml::Table::from_iter([(one.to_owned(), many.into())]);
-        Manifest::default().set("application.tool.mpim.gateway.together", pairs)
+        Manifest::default().set("application.tool.mpim.batch.methods", pairs)
     };
     let misfits = [
         ("send.send-message", "send.status", "no caller of its own"),
-        ("send.send-message", "send.ack-for-all", "a list of records"),
-        ("send.send-group-message", "send.send-for-all", "a list of records"),
-        ("login.login", "send.send-for-all", "of the same function"),
+        ("send.send-message", "send.batch-ack", "a list of records"),
+        (
+            "send.send-group-message",
+            "send.batch-send-message",
+            "a list of records",
+        ),
+        ("login.login", "send.batch-send-message", "of the same function"),
         (
             "presence.get-status",
             "presence.batch-get-status",
@@ -411,11 +415,11 @@ fn methods_that_do_not_fit_together_are_refused() {
         ("send.send-message", "send.nothing", "nothing"),
     ];
     for (one, many, reason) in misfits {
-        says(&refused(&pair(one, many)), &["calls made together", reason]);
+        says(&refused(&pair(one, many)), &["calls in batches", reason]);
     }
     let open = Manifest::default().set(
         "component.send.tool.mpim.public",
         vec!["mpim:im/send", "mpim:im/delivery"],
     );
-    says(&refused(&open), &["calls made together", "it must not be public"]);
+    says(&refused(&open), &["calls in batches", "it must not be public"]);
 }

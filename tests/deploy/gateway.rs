@@ -95,5 +95,5 @@ fn clients_open_sockets_where_a_node_takes_them() {
         .expect("a way in");
     let paths: Vec<&str> = outside.under("path").into_iter().filter_map(Value::as_str).collect();
     let [path] = paths.as_slice() else { panic!("one path") };
-    assert!(file("host/src/gateway/http.rs").contains(&format!(".route(\"{path}\", get(upgrade))")));
+    assert!(file("host/gateway/src/http.rs").contains(&format!(".route(\"{path}\", get(upgrade))")));
 }

@@ -20,7 +20,9 @@ fn containers(documents: &[Document]) -> Vec<(&Document, &Value, &Value)> {
 
 /// A number of a line of the host's settings, such as `drain_within_ms: 5_000,`.
 pub(crate) fn default_of(setting: &str) -> u64 {
-    let settings = file("host/src/config.rs");
+    let settings =
+        ["gateway", "cluster", "function", "remote", "sandbox"].map(|part| file(&format!("host/config/src/{part}.rs")));
+    let settings = settings.join("\n");
     let prefix = format!("{setting}: ");
     let mut values = settings.lines().filter_map(|line| {
         let value = line
@@ -36,8 +38,8 @@ pub(crate) fn default_of(setting: &str) -> u64 {
 /// Fails for a command line that the binary would not take. Flags are those of the fields that clap reads them from.
 pub(crate) fn check_command_line(file_name: &str, arguments: &[&str]) {
     let source = match arguments.first() {
-        Some(&("up" | "migrate")) => "host/src/cli/mod.rs",
-        Some(&"call") => "host/src/cli/call.rs",
+        Some(&("up" | "migrate")) => "host/cli/src/up.rs",
+        Some(&"call") => "host/cli/src/call.rs",
         other => panic!("{file_name}: {other:?} is no command that is used here"),
     };
     let source = file(source);
@@ -51,8 +53,12 @@ pub(crate) fn check_command_line(file_name: &str, arguments: &[&str]) {
 
 /// Fails for a variable of the environment that the binary does not read.
 pub(crate) fn check_variable(file_name: &str, name: &str) {
-    let read = ["cli/mod.rs", "cli/call.rs", "telemetry.rs"];
-    let mut sources = read.into_iter().map(|path| file(&format!("host/src/{path}")));
+    let read = [
+        "host/cli/src/up.rs",
+        "host/cli/src/call.rs",
+        "host/telemetry/src/lib.rs",
+    ];
+    let mut sources = read.into_iter().map(file);
     let quoted = format!("\"{name}\"");
     assert!(
         sources.any(|source| source.contains(&quoted)),
@@ -144,7 +150,7 @@ fn a_node_listens_where_its_container_says() {
 
 #[test]
 fn a_node_is_asked_how_it_is_where_it_answers() {
-    let served = file("host/src/gateway/http.rs");
+    let served = file("host/gateway/src/http.rs");
     let documents = all();
     let node = documents
         .iter()
@@ -176,7 +182,7 @@ pub(crate) fn stop_seconds() -> u64 {
     let timers = manifest["application"]["tool"]["mpim"]["timer"]
         .as_array()
         .expect("timers");
-    let source = file("host/src/timers.rs");
+    let source = file("host/node/src/timers.rs");
     let last = source.lines().find_map(|line| {
         let seconds = line.strip_prefix("const LAST_CALL: Duration = Duration::from_secs(")?;
         seconds.trim_end_matches(");").parse::<u64>().ok()

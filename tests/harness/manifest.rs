@@ -11,8 +11,9 @@ pub struct Manifest(Table);
 /// The checkout.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("the host lies in the checkout")
+        .ancestors()
+        .nth(2)
+        .expect("the package lies in the checkout")
         .to_owned()
 }
 

@@ -8,12 +8,12 @@ pub mod accounts;
 pub mod audit;
 pub mod client;
 pub mod dice;
-pub mod elsewhere;
 pub mod http;
 pub mod manifest;
 pub mod node;
 pub mod platform;
 pub mod raw;
+pub mod remote;
 
 use std::time::Duration;
 

@@ -9,13 +9,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::Manifest;
-use super::elsewhere::Elsewhere;
+use super::remote::Remote;
 
 /// A folder that is removed when it is dropped.
 pub struct Folder {
     path: PathBuf,
     /// The functions of its nodes, unless they are on the nodes.
-    elsewhere: OnceLock<Option<Elsewhere>>,
+    remote: OnceLock<Option<Remote>>,
 }
 
 impl Folder {
@@ -31,7 +31,7 @@ impl Folder {
         std::fs::create_dir_all(&path).expect("a temporary folder");
         Self {
             path,
-            elsewhere: OnceLock::new(),
+            remote: OnceLock::new(),
         }
     }
 
@@ -83,10 +83,8 @@ impl Node {
 
     /// Starts an application; what it says when it does not start is the error.
     pub fn try_in_folder(manifest: &Manifest, folder: Arc<Folder>) -> Result<Self, String> {
-        let elsewhere = folder
-            .elsewhere
-            .get_or_init(|| Elsewhere::if_wanted(manifest, &folder.path));
-        let arguments = elsewhere.as_ref().map(Elsewhere::arguments).unwrap_or_default();
+        let remote = folder.remote.get_or_init(|| Remote::if_wanted(manifest, &folder.path));
+        let arguments = remote.as_ref().map(Remote::arguments).unwrap_or_default();
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         Self::run(mpim(), manifest, Arc::clone(&folder), &arguments)
     }
@@ -241,9 +239,9 @@ impl Node {
         Duration::from_millis((ticks(11) + ticks(12)) * 10)
     }
 
-    /// Whether its functions are its own, and not elsewhere.
+    /// Whether its functions are its own, and not remote.
     pub fn has_functions(&self) -> bool {
-        self.folder.elsewhere.get().is_none_or(Option::is_none)
+        self.folder.remote.get().is_none_or(Option::is_none)
     }
 
     /// The token of the operator.
@@ -265,8 +263,8 @@ impl Drop for Node {
         }
         if std::thread::panicking() {
             eprintln!("the node had logged:\n{}", self.log());
-            if let Some(Some(elsewhere)) = self.folder.elsewhere.get() {
-                eprintln!("its functions had logged:\n{}", elsewhere.log());
+            if let Some(Some(remote)) = self.folder.remote.get() {
+                eprintln!("its functions had logged:\n{}", remote.log());
             }
         }
     }

@@ -2,11 +2,11 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use servers::Watch;
+use servers::Group;
 use servers::mariadb::Mariadb;
 
 use super::manifest::root;
@@ -28,9 +28,9 @@ pub enum Platform {
 pub struct Application {
     /// `http://127.0.0.1:PORT`.
     pub url: String,
-    child: Child,
+    // `spin up` starts others: with its group they end before the folder of their log.
+    group: Option<Group>,
     log: PathBuf,
-    _watch: Watch,
 }
 
 impl Application {
@@ -45,25 +45,22 @@ impl Application {
         command
             .env_remove("RUST_BACKTRACE")
             .env("STAND_IN_CACHE", compiled())
+            // Not as arguments, which everybody on the machine can read.
+            .env("SPIN_VARIABLE_MYSQL_URL", mysql)
+            .env("SPIN_VARIABLE_REDIS_URL", redis)
+            .env("SPIN_VARIABLE_OPERATOR_TOKEN", OPERATOR_TOKEN)
             .arg("up")
             .arg("--from")
             .arg(manifest)
             .args(["--listen", &format!("127.0.0.1:{port}")])
             .args(more);
-        for variable in [
-            format!("mysql_url={mysql}"),
-            format!("redis_url={redis}"),
-            format!("operator_token={OPERATOR_TOKEN}"),
-        ] {
-            command.args(["--variable", &variable]);
-        }
         let folder = servers::folder("on-spin");
         let log = folder.join("log");
         let file = std::fs::File::create(&log).expect("a log");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(file);
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        let watch = Watch::over(child.id(), &folder);
-        let mut said = BufReader::new(child.stdout.take().expect("piped"));
+        let started = Group::start(&mut command, &folder);
+        let mut group = started.unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let mut said = BufReader::new(group.child().stdout.take().expect("piped"));
         let mut line = String::new();
         while !line.contains("http://") {
             line.clear();
@@ -74,9 +71,8 @@ impl Application {
         std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
         Self {
             url: format!("http://127.0.0.1:{port}"),
-            child,
+            group: Some(group),
             log,
-            _watch: watch,
         }
     }
 
@@ -88,8 +84,7 @@ impl Application {
 
 impl Drop for Application {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        drop(self.group.take());
         if let Some(folder) = self.log.parent() {
             let _ = std::fs::remove_dir_all(folder);
         }

@@ -121,7 +121,7 @@ impl Raw {
     }
 
     /// Writes requests, each a frame, so that they arrive together.
-    pub async fn ask_together(&mut self, requests: &[Value]) {
+    pub async fn ask_at_once(&mut self, requests: &[Value]) {
         let frames = requests
             .iter()
             .flat_map(|request| frame(0x1, request.to_string().as_bytes()));

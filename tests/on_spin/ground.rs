@@ -41,11 +41,17 @@ pub(super) struct Alone {
 impl Alone {
     /// Everything new.
     pub(super) async fn start(platform: Platform) -> Self {
+        // What an instance has of a server outlives the server.
+        Self::start_with(platform, &["--idle-instance-timeout", "60s"], "").await
+    }
+
+    /// Everything new, with more arguments of `spin up`, and statements that `root` runs before.
+    pub(super) async fn start_with(platform: Platform, more: &'static [&'static str], sql: &'static str) -> Self {
         let started = tokio::task::spawn_blocking(move || {
             let (mariadb, redis) = (Mariadb::start(), Redis::start());
+            mariadb.sql(sql);
             let mysql = mariadb.url("alone");
-            // What an instance has of a server outlives the server.
-            let (ground, application) = Ground::of(platform, mysql, &redis, &["--idle-instance-timeout", "60s"]);
+            let (ground, application) = Ground::of(platform, mysql, &redis, more);
             Self {
                 ground,
                 mariadb,
@@ -79,9 +85,9 @@ impl Ground {
         static STORIES: AtomicU32 = AtomicU32::new(0);
         let started = tokio::task::spawn_blocking(move || {
             let [stand_in, spin] = &RUNNING;
-            let place = if platform == Platform::StandIn { stand_in } else { spin };
-            let mut place = place.lock().expect("not poisoned");
-            place.get_or_insert_with(|| run(platform)).ground.clone()
+            let running = if platform == Platform::StandIn { stand_in } else { spin };
+            let mut running = running.lock().expect("not poisoned");
+            running.get_or_insert_with(|| run(platform)).ground.clone()
         });
         Self {
             story: STORIES.fetch_add(1, Ordering::Relaxed),

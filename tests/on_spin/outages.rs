@@ -45,7 +45,7 @@ async fn one_more(answered: &mut watch::Receiver<u64>) {
 async fn inbox(url: &str, user: &User) -> Vec<(u64, String)> {
     let mut all = Vec::new();
     loop {
-        let since = all.last().map_or(0, |(place, _)| *place);
+        let since = all.last().map_or(0, |(cursor, _)| *cursor);
         let body = json!({ "since": since.to_string(), "limit": 100 });
         let page = user.ask(url, "/v1/pull-offline/pull", &body).await.json();
         let entries = page["entries"].as_array().expect("entries");
@@ -53,9 +53,9 @@ async fn inbox(url: &str, user: &User) -> Vec<(u64, String)> {
             return all;
         }
         for entry in entries {
-            let place = entry["cursor"].as_str().expect("a place").parse().expect("a number");
+            let cursor = entry["cursor"].as_str().expect("a cursor").parse().expect("a number");
             let content = entry["message"]["content"].as_str().expect("text").to_owned();
-            all.push((place, content));
+            all.push((cursor, content));
         }
     }
 }
@@ -105,12 +105,12 @@ async fn whatever_dies_under_functions_on_spin_what_was_accepted_is_kept_once() 
             }
         }
     }
-    while let Some(written) = writing.join_next().await {
-        written.expect("all of it was accepted");
+    while let Some(done) = writing.join_next().await {
+        done.expect("all of it was accepted");
     }
     let kept = inbox(&url, &bob).await;
-    let places: Vec<u64> = kept.iter().map(|(place, _)| *place).collect();
-    assert_eq!(places, (1..=WRITERS * EACH).collect::<Vec<_>>(), "without gaps");
+    let cursors: Vec<u64> = kept.iter().map(|(cursor, _)| *cursor).collect();
+    assert_eq!(cursors, (1..=WRITERS * EACH).collect::<Vec<_>>(), "without gaps");
     let contents: BTreeSet<&String> = kept.iter().map(|(_, content)| content).collect();
     assert_eq!(contents.len(), kept.len(), "each once");
 }
@@ -120,7 +120,7 @@ async fn functions_on_spin_say_that_their_servers_are_away() {
     let mut alone = Alone::start(Platform::StandIn).await;
     let url = alone.ground.url.clone();
     let (ann, bob) = (alone.ground.user("ann").await, alone.ground.user("bob").await);
-    // Many at once, so that instances have several connections.
+    // Many at once, so that instances have more than one connection.
     let looks = (0..32).map(|_| async {
         let since = json!({ "since": "0" });
         bob.ask(&url, "/v1/pull-offline/pull", &since).await.status

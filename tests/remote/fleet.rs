@@ -63,6 +63,17 @@ impl Fleet {
         edge
     }
 
+    /// A node with some functions, by their names with commas between them, that calls the others of another node.
+    pub(super) async fn some(&self, functions: &str, whole: &Node) -> Node {
+        let (url, token) = (&whole.url, whole.operator_token());
+        let remote = ["--functions", functions, "--remote", url, "--remote-token", &token];
+        let arguments = [&self.arguments("some")[..], &remote].concat();
+        let node = Node::try_with_arguments(&self.manifest, Arc::new(Folder::new()), &arguments)
+            .unwrap_or_else(|log| panic!("the node did not start:\n{log}"));
+        http::until_metric(whole, "mpim_cluster_nodes", 2.0).await;
+        node
+    }
+
     /// A node without functions, that calls those of a URL.
     pub(super) fn edge_to(&self, url: &str, token: &str) -> Node {
         self.try_edge(&["--remote", url, "--remote-token", token])

@@ -22,10 +22,11 @@ fn refused(arguments: &[&str]) -> String {
 }
 
 #[test]
-fn functions_run_here_or_at_a_place_that_is_named() {
+fn functions_run_here_or_at_an_address_that_is_named() {
     assert!(misused(&["--functions", "none"]).contains("--remote"));
-    assert!(misused(&["--remote", "http://127.0.0.1:1"]).contains("--functions none"));
-    assert!(misused(&["--functions", "some"]).contains("all, none"));
+    assert!(misused(&["--remote", "http://127.0.0.1:1"]).contains("--functions"));
+    assert!(misused(&["--functions", "send"]).contains("--remote"));
+    assert!(misused(&["--functions", "send,,"]).contains("`none`"));
 }
 
 #[test]
@@ -82,7 +83,7 @@ async fn a_node_that_its_functions_do_not_trust_does_not_start() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_place_without_the_functions_of_the_manifest_is_named() {
+async fn an_address_without_the_functions_of_the_manifest_is_named() {
     let fleet = Fleet::new();
     let whole = fleet.whole();
     let elsewhere = format!("{}/elsewhere", whole.url);
@@ -90,7 +91,7 @@ async fn a_place_without_the_functions_of_the_manifest_is_named() {
     for (url, part) in [
         (elsewhere.as_str(), "do not fit the manifest of this node"),
         ("https://127.0.0.1:1", "TLS is left to a proxy"),
-        ("nonsense", "`nonsense` is no place of functions"),
+        ("nonsense", "`nonsense` is no address of functions"),
     ] {
         let said = fleet.try_edge(&["--remote", url, "--remote-token", &token]).map(|_| ());
         let said = said.expect_err(url);

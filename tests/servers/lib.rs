@@ -14,6 +14,7 @@ pub mod redis;
 
 use std::io::Write as _;
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -86,10 +87,15 @@ pub struct Watch(Child);
 impl Watch {
     /// Watches over a server.
     pub fn over(pid: u32, folder: &Path) -> Self {
+        Self::over_any(pid.to_string(), folder)
+    }
+
+    /// `target` is what the command `kill` takes.
+    fn over_any(target: String, folder: &Path) -> Self {
         let shell = Command::new("sh")
             .arg("-c")
             .arg("read -r stop; [ \"$stop\" = stop ] || { kill -9 \"$0\"; rm -rf \"$1\"; }")
-            .arg(pid.to_string())
+            .arg(target)
             .arg(folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -106,5 +112,71 @@ impl Drop for Watch {
             let _ = input.write_all(b"stop\n");
         }
         let _ = self.0.wait();
+    }
+}
+
+/// A program with all that it starts, in a group of processes of its own. The whole group ends when this is dropped, or
+/// when this process ends, however it ends: a program that is killed cannot end what it has started.
+pub struct Group {
+    child: Child,
+    watch: Option<Watch>,
+}
+
+impl Group {
+    /// Starts a program. The folder is removed with it when this process ends.
+    pub fn start(command: &mut Command, folder: &Path) -> std::io::Result<Self> {
+        let child = command.process_group(0).spawn()?;
+        let watch = Watch::over_any(format!("-{}", child.id()), folder);
+        Ok(Self {
+            child,
+            watch: Some(watch),
+        })
+    }
+
+    /// The program itself.
+    pub fn child(&mut self) -> &mut Child {
+        &mut self.child
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // The number stays taken until the program is waited for, so that nobody else is meant by it.
+        let group = format!("-{}", self.child.id());
+        let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
+        let _ = self.child.wait();
+        drop(self.watch.take());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead as _, BufReader};
+    use std::process::{Command, Stdio};
+    use std::time::Instant;
+
+    use super::{Group, PATIENCE, folder};
+
+    fn is_running(id: &str) -> bool {
+        std::fs::read_to_string(format!("/proc/{id}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+    }
+
+    #[test]
+    fn what_a_program_has_started_ends_with_its_group() {
+        let folder = folder("group");
+        let mut command = Command::new("sh");
+        command.args(["-c", "sleep 600 & echo $!; wait"]).stdout(Stdio::piped());
+        let mut group = Group::start(&mut command, &folder).expect("a shell");
+        let mut said = BufReader::new(group.child().stdout.take().expect("piped"));
+        let mut id = String::new();
+        said.read_line(&mut id).expect("the number of a process");
+        assert!(is_running(id.trim()));
+        drop(group);
+        let begun = Instant::now();
+        while is_running(id.trim()) {
+            assert!(begun.elapsed() < PATIENCE, "process {id} is left");
+            std::thread::yield_now();
+        }
+        std::fs::remove_dir_all(folder).expect("the folder");
     }
 }

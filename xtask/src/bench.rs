@@ -53,7 +53,7 @@ const NETWORKED: &[(&str, &[&str])] = &[
 /// Native code against components, on servers.
 const NATIVE_NETWORKED: &str = "networked-native";
 
-/// Where the time of a node goes under these loads; those on servers are told their place.
+/// Where the time of a node goes under these loads; those on servers are told where these are.
 const PROFILES: &[(&str, bool, &[&str])] = &[
     (
         "messages, embedded",
@@ -124,11 +124,11 @@ pub(crate) fn run(workspace: &Workspace, names: &[String]) -> Result<(), Failure
             format!("--note={NOTE}"),
         ];
         for (name, arguments) in NETWORKED.iter().filter(|(name, _)| wanted(name)) {
-            let place = match arguments.first() {
+            let servers = match arguments.first() {
                 Some(&"http") => vec![format!("--mysql={mysql}"), format!("--redis={redis_url}")],
                 _ => vec![format!("--up=--mysql {mysql} --redis {redis_url}")],
             };
-            written.push(bench(name, &[owned(arguments), place, beside.to_vec()].concat())?);
+            written.push(bench(name, &[owned(arguments), servers, beside.to_vec()].concat())?);
         }
         profile(true, &["--mysql", &mysql, "--redis", &redis_url])?;
         if wanted(NATIVE_NETWORKED) {

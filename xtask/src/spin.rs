@@ -7,7 +7,7 @@ use crate::components::{PROFILE, TARGET};
 use crate::packages;
 use crate::workspace::{Failure, Workspace};
 
-/// Writes the edges, builds them, and puts everything together into `target/spin`.
+/// Writes the edges, builds them, and joins everything into `target/spin`.
 pub(crate) fn compose(workspace: &Workspace) -> Result<(), Failure> {
     // With the features that the whole workspace asks of its dependencies, so that they are those of the tests.
     cargo::run(workspace, &["build", "--release", "--workspace", "--bin", "compose"])?;

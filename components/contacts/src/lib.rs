@@ -10,6 +10,7 @@ mod store;
 #[cfg(test)]
 mod stories;
 
+pub use bindings::exports::mpim::im::contacts::Guest as Contacts;
 use bindings::exports::mpim::im::contacts::{self, Contact, ContactState, User};
 use bindings::exports::mpim::im::relations;
 pub use bindings::exports::mpim::im::relations::Guest as Relations;
@@ -84,7 +85,7 @@ impl contacts::Guest for Component {
 
 impl relations::Guest for Component {
     async fn watchers(users: Vec<u64>) -> Result<Vec<Vec<u64>>, Error> {
-        guest::at_most_together(users.len())?;
+        guest::check_batch(users.len())?;
         store::watchers(&users).await
     }
 }

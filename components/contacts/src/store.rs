@@ -290,7 +290,7 @@ pub(crate) async fn watchers(of: &[u64]) -> Result<Vec<Vec<u64>>, Error> {
          ORDER BY c.peer_id LIMIT ?";
     // Each of them may have many: they are read apart, at once.
     let load = async |missing: &[usize]| {
-        let missing = missing.iter().filter_map(|place| of.get(*place));
+        let missing = missing.iter().filter_map(|index| of.get(*index));
         let read = missing.map(|user| users(sql, params![*user, ContactState::Accepted, MOST_WATCHERS]));
         join_all(read).await.into_iter().collect()
     };
@@ -327,12 +327,12 @@ pub(crate) async fn by_ids(mut ids: Vec<u64>) -> Result<Vec<User>, Error> {
         .collect())
 }
 
-/// The names of the ids at some places; none for an id that nobody has.
-async fn names(ids: &[u64], places: &[usize]) -> Result<Vec<Option<String>>, Error> {
-    let missing: Vec<u64> = places.iter().filter_map(|place| ids.get(*place)).copied().collect();
+/// The names of the ids at some indexes; none for an id that nobody has.
+async fn names(ids: &[u64], indexes: &[usize]) -> Result<Vec<Option<String>>, Error> {
+    let missing: Vec<u64> = indexes.iter().filter_map(|index| ids.get(*index)).copied().collect();
     let select = format!(
         "SELECT id, name FROM users WHERE id IN ({})",
-        sql::places(missing.len())
+        sql::placeholders(missing.len())
     );
     let rows = sql::query(select, missing.iter().copied().map(Value::from).collect()).await?;
     let mut names: HashMap<u64, String> = rows.iter().map(named).collect::<Result<_, _>>()?;

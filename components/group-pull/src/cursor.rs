@@ -4,7 +4,7 @@ use guest::sql::{self, Batch, Error as SqlError, Row};
 use guest::{Caller, Error, params};
 use message::record::End;
 
-use crate::UnreadGroup;
+use crate::bindings::exports::mpim::im::group_pull::UnreadGroup;
 
 /// How many groups one statement reads.
 const STRIDE: u32 = 1000;
@@ -47,7 +47,7 @@ pub(crate) async fn end(group: u64) -> Result<End, Error> {
 
 fn read_end(row: &Row, first: usize) -> Result<End, Error> {
     Ok(End {
-        place: row.at(first)?,
+        seq: row.at(first)?,
         at: row.at(first + 1)?,
     })
 }
@@ -120,7 +120,7 @@ fn read(row: &Row) -> Result<UnreadGroup, Error> {
     })
 }
 
-/// From where a member reads: the place asked for, or the cursor, and never from before joining.
+/// From where a member reads: the seq asked for, or the cursor, and never from before joining.
 pub(crate) fn start(since: Option<u64>, cursor: u64, joined: u64) -> u64 {
     since.unwrap_or(cursor).max(joined)
 }
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_member_reads_from_the_place_asked_for_or_else_from_the_cursor() {
+    fn a_member_reads_from_the_seq_asked_for_or_else_from_the_cursor() {
         assert_eq!(start(Some(3), 7, 0), 3);
         assert_eq!(start(None, 7, 0), 7);
     }

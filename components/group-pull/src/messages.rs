@@ -1,6 +1,6 @@
-//! The messages of a group after a place.
+//! The messages of a group after a seq.
 //!
-//! Places are given under the row lock of the conversation, in the transaction of their message: when a
+//! Seqs are given under the row lock of the conversation, in the transaction of their message: when a
 //! message is kept, every message before it is, so that a page may go on from the last one. The end of the group
 //! is always asked of the store; what lies before it may come from the cache, see [`record`].
 
@@ -9,7 +9,7 @@ use guest::{Caller, Error, Message, Qos, params};
 use message::record::{self, End, as_accepted};
 use message::{COLUMNS, Room, SEQ, WIDTH, bounded};
 
-use crate::Page;
+use crate::bindings::exports::mpim::im::group_pull::Page;
 use crate::cursor::{Standing, end, no_such_group, standing, start};
 
 const DEFAULT_LIMIT: u32 = 100;
@@ -18,15 +18,15 @@ const MOST: u32 = 500;
 /// A page of a group. It moves no cursor.
 pub(crate) async fn pull(caller: &Caller, group: u64, since: Option<u64>, limit: Option<u32>) -> Result<Page, Error> {
     let (from, end) = begin(caller, group, since).await?;
-    if since.is_some_and(|since| since > end.place) {
+    if since.is_some_and(|since| since > end.seq) {
         return Err(Error::invalid("since is past the end of the group"));
     }
-    if from >= end.place {
+    if from >= end.seq {
         return Ok(page(Vec::new(), from, false));
     }
     let limit = bounded(limit, DEFAULT_LIMIT, MOST);
     if let Some(messages) = record::page(group, from, end, limit).await {
-        let more = messages.last().is_some_and(|message| message.seq < end.place);
+        let more = messages.last().is_some_and(|message| message.seq < end.seq);
         let due = |message| Due { message, had: false };
         return Ok(page(messages.into_iter().map(due).collect(), from, more));
     }

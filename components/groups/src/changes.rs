@@ -178,9 +178,9 @@ pub(crate) async fn invite(group: u64, by: u64, ids: &[u64], now: u64) -> Result
     const WITHIN_GROUP: u32 = 8;
     let invited = ids;
     let ids = padded(ids);
-    let places = sql::places(ids.len());
-    let named = format!("SELECT user_id FROM members WHERE conversation_id = ? AND user_id IN ({places})");
-    let counted = format!("(SELECT COUNT(*) FROM members WHERE conversation_id = ? AND user_id IN ({places}))");
+    let placeholders = sql::placeholders(ids.len());
+    let named = format!("SELECT user_id FROM members WHERE conversation_id = ? AND user_id IN ({placeholders})");
+    let counted = format!("(SELECT COUNT(*) FROM members WHERE conversation_id = ? AND user_id IN ({placeholders}))");
     let count =
         |sign: &str| format!("UPDATE chat_groups SET member_count = member_count {sign} {counted} WHERE id = ?");
     let batch = begin(group)
@@ -190,12 +190,12 @@ pub(crate) async fn invite(group: u64, by: u64, ids: &[u64], now: u64) -> Result
             params![by, group, Role::Admin, JoinPolicy::Open],
         )
         .step(
-            format!("UPDATE users SET created_at = created_at WHERE id IN ({places})"),
+            format!("UPDATE users SET created_at = created_at WHERE id IN ({placeholders})"),
             around(params![], &ids, params![]),
         )
         .step(named.clone(), around(params![group], &ids, params![]))
         .need(count("-"), around(params![group], &ids, params![group]))
-        .step(add_sql(&places), add_params(group, by, &ids, now))
+        .step(add_sql(&placeholders), add_params(group, by, &ids, now))
         .step(named, around(params![group], &ids, params![]))
         .need(count("+"), around(params![group], &ids, params![group]))
         .need(WITHIN_MEMBERS, params![group, settings::max_members()]);
@@ -215,10 +215,10 @@ pub(crate) async fn invite(group: u64, by: u64, ids: &[u64], now: u64) -> Result
 
 /// Adds users who exist, are no members, have not blocked who invites, and have room for a group.
 /// Room is asked of all conversations first: that count is read from an index alone and mostly answers.
-fn add_sql(places: &str) -> String {
+fn add_sql(placeholders: &str) -> String {
     format!(
         "INSERT INTO members (conversation_id, user_id, role, joined_at, joined_seq, read_seq) \
-         SELECT c.id, u.id, ?, ?, c.last_seq, c.last_seq FROM conversations c JOIN users u ON u.id IN ({places}) \
+         SELECT c.id, u.id, ?, ?, c.last_seq, c.last_seq FROM conversations c JOIN users u ON u.id IN ({placeholders}) \
          WHERE c.id = ? \
          AND NOT EXISTS (SELECT 1 FROM members m WHERE m.conversation_id = c.id AND m.user_id = u.id) \
          AND NOT EXISTS (SELECT 1 FROM blocks b WHERE b.owner_id = u.id AND b.peer_id = ?) \

@@ -2,7 +2,7 @@
 //!
 //! A change is one guarded batch. Only when a guard refuses it is the group read, to say why; a
 //! group that changed between the two is tried again, a few times. The component refuses to know
-//! messages: it reads the last place of a conversation and nothing of what was said in it.
+//! messages: it reads the last seq of a conversation and nothing of what was said in it.
 
 mod announce;
 mod bindings;
@@ -174,12 +174,12 @@ impl group_topics::Guest for Component {
         Ok(topics(&store::group_ids_of(connection.user).await?))
     }
 
-    async fn topics_of_all(connections: Vec<Connection>) -> Result<Vec<Result<Vec<String>, Error>>, Error> {
-        guest::at_most_together(connections.len())?;
-        let users: Vec<u64> = connections.iter().map(|connection| connection.user).collect();
-        let Some(groups) = store::group_ids_of_all(&users).await? else {
+    async fn batch_topics(calls: Vec<Connection>) -> Result<Vec<Result<Vec<String>, Error>>, Error> {
+        guest::check_batch(calls.len())?;
+        let users: Vec<u64> = calls.iter().map(|connection| connection.user).collect();
+        let Some(groups) = store::batch_group_ids(&users).await? else {
             // Too many for one answer of the store.
-            return Ok(join_all(connections.into_iter().map(Self::topics)).await);
+            return Ok(join_all(calls.into_iter().map(Self::topics)).await);
         };
         let of = |user| Ok(groups.get(user).map(|groups| topics(groups)).unwrap_or_default());
         Ok(users.iter().map(of).collect())

@@ -143,14 +143,14 @@ pub(crate) async fn group_ids_of(user: u64) -> Result<Vec<u64>, Error> {
 }
 
 /// The same of several users; none when they are too many for one answer.
-pub(crate) async fn group_ids_of_all(users: &[u64]) -> Result<Option<HashMap<u64, Vec<u64>>>, Error> {
+pub(crate) async fn batch_group_ids(users: &[u64]) -> Result<Option<HashMap<u64, Vec<u64>>>, Error> {
     let mut params: Vec<Value> = users.iter().copied().map(Value::from).collect();
     params.push(Value::from(u64::from(LONGEST_LIST) + 1));
-    let places = sql::places(users.len());
+    let placeholders = sql::placeholders(users.len());
     let rows = sql::query(
         format!(
             "SELECT m.user_id, g.id FROM members m JOIN chat_groups g ON g.id = m.conversation_id \
-             WHERE m.user_id IN ({places}) LIMIT ?"
+             WHERE m.user_id IN ({placeholders}) LIMIT ?"
         ),
         params,
     )

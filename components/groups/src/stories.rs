@@ -1,19 +1,19 @@
 //! The component against the real schema, in-process: what each method does to the store and whom it tells.
 
 mod belonging;
-#[path = "../tests/support/host.rs"]
-mod host;
 mod inviting;
+mod random;
 mod ranks;
-mod runs;
-
-use std::rc::Rc;
 
 use crate::Component;
 use crate::bindings::exports::mpim::im::group_topics::Guest as _;
 use crate::bindings::exports::mpim::im::groups::{FanOut, Group, Guest, JoinPolicy, Member, Role};
-use guest::{Connection, Error, ErrorCode};
-use host::{TestHost, caller, host, wait};
+use guest::{Caller, Error, ErrorCode};
+use native::{Call, Random, World, run as wait};
+
+fn caller(user: u64) -> Caller {
+    native::caller(user, "phone")
+}
 
 fn create(user: u64, join: JoinPolicy) -> u64 {
     wait(Component::create(caller(user), "friends".to_owned(), Some(join)))
@@ -59,8 +59,8 @@ fn code<T>(outcome: Result<T, Error>) -> Option<ErrorCode> {
 }
 
 /// What holds after every change: the count is right, and each group has one owner, the one that it names.
-fn check(host: &TestHost) {
-    let wrong = host.number(
+fn check(world: &World) {
+    let wrong = world.one(
         "SELECT COUNT(*) FROM chat_groups g WHERE \
          g.member_count <> (SELECT COUNT(*) FROM members m WHERE m.conversation_id = g.id) \
          OR (SELECT COUNT(*) FROM members m WHERE m.conversation_id = g.id AND m.role = 2) <> 1 \
@@ -68,15 +68,15 @@ fn check(host: &TestHost) {
     );
     assert_eq!(wrong, 0);
     let orphans = "SELECT COUNT(*) FROM members WHERE conversation_id NOT IN (SELECT id FROM chat_groups)";
-    assert_eq!(host.number(orphans), 0);
+    assert_eq!(world.one(orphans), 0);
 }
 
 /// A group of 1 (owner), 2 (admin), 3 and 4, with 5 outside; nothing told yet.
-fn staffed(join: JoinPolicy) -> (Rc<TestHost>, u64) {
-    let host = host(1..=5);
+fn staffed(join: JoinPolicy) -> (World, u64) {
+    let world = World::with_users(5);
     let group = create(1, join);
     invite(1, group, &[2, 3, 4]).unwrap();
     set_role(1, group, 2, Role::Admin).unwrap();
-    host.told();
-    (host, group)
+    world.told();
+    (world, group)
 }

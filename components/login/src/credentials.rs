@@ -16,10 +16,10 @@ thread_local! {
 pub(crate) async fn authenticate(name: &str, password: String) -> Result<Account, Error> {
     // No account can have these: the rules are public, so that a fast answer gives nothing away.
     let Ok(name_key) = rules::name_key(name) else {
-        return Err(denied());
+        return Err(rules::denied());
     };
     if rules::check_password(&password).is_err() {
-        return Err(denied());
+        return Err(rules::denied());
     }
     guest::rate_limit::acquire("login", &name_key, 1)?;
 
@@ -29,12 +29,7 @@ pub(crate) async fn authenticate(name: &str, password: String) -> Result<Account
     let decoy = decoy_hash().await?;
     let hash = account.as_ref().map_or(decoy, |account| account.password_hash.clone());
     let belongs = guest::password::verify(password, hash).await?;
-    account.filter(|_| belongs).ok_or_else(denied)
-}
-
-/// Says that the name and the password do not belong together, whichever of the two is wrong.
-pub(crate) fn denied() -> Error {
-    Error::unauthenticated("the name and the password do not belong together")
+    account.filter(|_| belongs).ok_or_else(rules::denied)
 }
 
 /// A hash that the password of an unknown name is verified against, with the parameters that the

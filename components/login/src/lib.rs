@@ -73,14 +73,14 @@ impl login::Guest for Component {
     }
 
     async fn verify(token: String) -> Result<Identity, Error> {
-        let mut verified = Self::verify_tokens(vec![token]).await?;
+        let mut verified = Self::batch_verify(vec![token]).await?;
         verified.pop().unwrap_or_else(|| Err(unknown_token()))
     }
 
-    async fn verify_tokens(tokens: Vec<String>) -> Result<Vec<Result<Identity, Error>>, Error> {
-        guest::at_most_together(tokens.len())?;
+    async fn batch_verify(calls: Vec<String>) -> Result<Vec<Result<Identity, Error>>, Error> {
+        guest::check_batch(calls.len())?;
         let hash = |token: &String| token::is_well_formed(token).then(|| token::hash(token));
-        let hashes: Vec<Option<String>> = tokens.iter().map(hash).collect();
+        let hashes: Vec<Option<String>> = calls.iter().map(hash).collect();
         let identities = store::identities(hashes.iter().flatten(), guest::now_ms()).await?;
         let known = |hash: &Option<String>| identities.get(hash.as_ref()?).cloned();
         Ok(hashes

@@ -70,6 +70,11 @@ pub(crate) fn check_password(password: &str) -> Result<(), Error> {
     Err(Error::invalid(format!("a password has {least} to {most} bytes")))
 }
 
+/// Says that the name and the password do not belong together, whichever of the two is wrong.
+pub(crate) fn denied() -> Error {
+    Error::unauthenticated("the name and the password do not belong together")
+}
+
 /// Refuses a device, or a device class, that no session may have.
 pub(crate) fn check_device(what: &str, text: &str) -> Result<(), Error> {
     if DEVICE_BYTES.contains(&text.len()) {

@@ -6,8 +6,7 @@ use guest::sql::{self, Batch, Row, Value};
 use guest::{Error, Identity, params};
 
 use crate::bindings::exports::mpim::im::login::Session;
-use crate::credentials;
-use crate::rules::Policy;
+use crate::rules::{self, Policy};
 
 /// How many sessions one query asks about.
 const SESSIONS_IN_ONE_QUERY: usize = 200;
@@ -84,7 +83,7 @@ pub(crate) async fn open_session(
         .collect()
 }
 
-// The places of the statements of an opening.
+// The indexes of the statements of an opening.
 const ACCOUNT: u32 = 0;
 const REPLACED: usize = 1;
 const ROOM: u32 = 3;
@@ -92,7 +91,7 @@ const NO_OTHER: u32 = 4;
 
 fn refusal(error: sql::Error) -> Error {
     match error {
-        sql::Error::Unmet(ACCOUNT) => credentials::denied(),
+        sql::Error::Unmet(ACCOUNT) => rules::denied(),
         sql::Error::Unmet(ROOM) => Error::too_large("the user has too many live sessions"),
         sql::Error::Unmet(NO_OTHER) => Error::already_exists("another device of the same class has a live session"),
         error => error.into(),
@@ -175,12 +174,12 @@ pub(crate) async fn identities(
     if params.is_empty() {
         return Ok(HashMap::new());
     }
-    let places = sql::places(params.len());
+    let placeholders = sql::placeholders(params.len());
     params.push(Value::from(now));
     let rows = sql::query(
         format!(
             "SELECT user_id, id, device, device_class, expires_at, token_hash FROM sessions \
-             WHERE token_hash IN ({places}) AND ended_at IS NULL AND expires_at > ?"
+             WHERE token_hash IN ({placeholders}) AND ended_at IS NULL AND expires_at > ?"
         ),
         params,
     )
@@ -241,9 +240,9 @@ fn read_session(row: &Row, current: u64) -> Result<Session, Error> {
 pub(crate) async fn live_sessions(sessions: &[u64], now: u64) -> Result<HashSet<u64>, Error> {
     let mut live = HashSet::with_capacity(sessions.len());
     for asked in sessions.chunks(SESSIONS_IN_ONE_QUERY) {
-        let places = sql::places(asked.len());
+        let placeholders = sql::placeholders(asked.len());
         let statement =
-            format!("SELECT id FROM sessions WHERE id IN ({places}) AND ended_at IS NULL AND expires_at > ?");
+            format!("SELECT id FROM sessions WHERE id IN ({placeholders}) AND ended_at IS NULL AND expires_at > ?");
         let params = asked.iter().copied().chain([now]).map(Value::from).collect();
         for row in sql::query(statement, params).await? {
             live.insert(row.at(0)?);

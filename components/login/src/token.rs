@@ -3,7 +3,6 @@
 //! nobody can guess.
 
 use guest::Error;
-use guest::telemetry::{Level, log};
 use sha2::{Digest, Sha256};
 
 const TOKEN_BYTES: usize = 32;
@@ -11,14 +10,7 @@ const TOKEN_BYTES: usize = 32;
 /// A new token: 64 hexadecimal digits.
 pub(crate) fn make() -> Result<String, Error> {
     let mut secret = [0; TOKEN_BYTES];
-    getrandom::fill(&mut secret).map_err(|error| {
-        log(
-            Level::Error,
-            "no random bytes could be had for a token",
-            &[("error", error.to_string())],
-        );
-        Error::internal("internal error")
-    })?;
+    guest::fill_random(&mut secret)?;
     Ok(hexadecimal(&secret))
 }
 
@@ -41,11 +33,13 @@ fn hexadecimal(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use native::World;
 
     use super::*;
 
     #[test]
     fn tokens_are_well_formed_and_never_the_same() {
+        let _world = World::with_users(0);
         let (one, other) = (make().unwrap(), make().unwrap());
         assert!(is_well_formed(&one) && is_well_formed(&other));
         assert_ne!(one, other);

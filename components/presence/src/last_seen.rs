@@ -1,4 +1,4 @@
-//! When users were last online: known at once, written behind.
+//! When users were last online: known at once, written behind (a write-behind cache).
 //!
 //! A time goes into the cache, for readers, and into a queue, for the store. Both are hints: who comes and goes never
 //! waits for the store, and fails by none of them. The call of a timer takes the times out of the queue and writes the
@@ -15,8 +15,8 @@ use guest::{Error, Priority, cache, config, hint, join_all, params, queue, telem
 use crate::bindings::exports::mpim::im::presence::Status;
 use crate::rules;
 
-const TOPIC: &str = "presence/last-seen";
-const GROUP: &str = "store";
+pub(crate) const TOPIC: &str = "presence/last-seen";
+pub(crate) const GROUP: &str = "store";
 /// How long readers find a time in the cache, unless `last-seen-cache-ms` says otherwise: longer than an entry stays in
 /// the queue, also when it has to be given again, and shorter than the presence of a user whose node died.
 const CACHED_MS: u64 = 60_000;
@@ -76,8 +76,8 @@ async fn stored(users: &[u64]) -> Result<BTreeMap<u64, u64>, Error> {
     if users.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let places = sql::places(users.len());
-    let statement = format!("SELECT user_id, at FROM last_seen WHERE user_id IN ({places})");
+    let placeholders = sql::placeholders(users.len());
+    let statement = format!("SELECT user_id, at FROM last_seen WHERE user_id IN ({placeholders})");
     let users = users.iter().copied().map(sql::Value::from).collect();
     let rows = sql::query(statement, users).await?;
     rows.iter().map(|row| Ok((row.at(0)?, row.at(1)?))).collect()

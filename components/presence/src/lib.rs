@@ -49,16 +49,16 @@ impl presence_lease::Guest for Component {
         go(&[connection]).await
     }
 
-    async fn set_all_online(connections: Vec<Connection>) -> Result<Vec<Result<(), Error>>, Error> {
-        guest::at_most_together(connections.len())?;
-        come(&connections).await?;
-        Ok(vec![Ok(()); connections.len()])
+    async fn batch_set_online(calls: Vec<Connection>) -> Result<Vec<Result<(), Error>>, Error> {
+        guest::check_batch(calls.len())?;
+        come(&calls).await?;
+        Ok(vec![Ok(()); calls.len()])
     }
 
-    async fn set_all_offline(connections: Vec<Connection>) -> Result<Vec<Result<(), Error>>, Error> {
-        guest::at_most_together(connections.len())?;
-        go(&connections).await?;
-        Ok(vec![Ok(()); connections.len()])
+    async fn batch_set_offline(calls: Vec<Connection>) -> Result<Vec<Result<(), Error>>, Error> {
+        guest::check_batch(calls.len())?;
+        go(&calls).await?;
+        Ok(vec![Ok(()); calls.len()])
     }
 
     async fn renew_presence(connections: Vec<Connection>) -> Result<(), Error> {

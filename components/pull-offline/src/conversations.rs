@@ -6,7 +6,7 @@ use guest::sql::{self, Row};
 use guest::{Caller, Error, params};
 use message::{COLUMNS, bounded};
 
-use crate::Conversation;
+use crate::bindings::exports::mpim::im::pull_offline::Conversation;
 
 const DEFAULT_LIMIT: u32 = 50;
 const MOST: u32 = 200;
@@ -76,23 +76,23 @@ fn peer(low: Option<u64>, high: Option<u64>, caller: u64) -> Option<u64> {
     if low == Some(caller) { high } else { low }
 }
 
-/// How many messages of others are behind a place, for each conversation. Counting stops early, which a
+/// How many messages of others are behind a seq, for each conversation. Counting stops early, which a
 /// joined subquery could not do on every backend: hence one counting term a conversation.
 async fn unread(caller: u64, behind: &[(u64, u64)]) -> Result<HashMap<u64, u32>, Error> {
     let mut counted = HashMap::with_capacity(behind.len());
     for chunk in behind.chunks(COUNTED_AT_ONCE) {
         let mut params = Vec::with_capacity(chunk.len() * 3);
         let mut terms = Vec::with_capacity(chunk.len());
-        for (place, (conversation, from)) in chunk.iter().enumerate() {
+        for (index, (conversation, from)) in chunk.iter().enumerate() {
             terms.push(format!(
-                "SELECT {place} AS place, COUNT(*) AS unread FROM (SELECT m.seq FROM messages m \
-                 WHERE m.conversation_id = ? AND m.seq > ? AND m.sender_id <> ? LIMIT {MOST_UNREAD}) t{place}"
+                "SELECT {index} AS term, COUNT(*) AS unread FROM (SELECT m.seq FROM messages m \
+                 WHERE m.conversation_id = ? AND m.seq > ? AND m.sender_id <> ? LIMIT {MOST_UNREAD}) t{index}"
             ));
             params.extend(params![*conversation, *from, caller]);
         }
         for row in &sql::query(terms.join(" UNION ALL "), params).await? {
-            let place = usize::try_from(row.at::<u32>(0)?).unwrap_or(usize::MAX);
-            if let Some((conversation, _)) = chunk.get(place) {
+            let index = usize::try_from(row.at::<u32>(0)?).unwrap_or(usize::MAX);
+            if let Some((conversation, _)) = chunk.get(index) {
                 counted.insert(*conversation, row.at(1)?);
             }
         }

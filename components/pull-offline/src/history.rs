@@ -1,4 +1,4 @@
-//! Messages of a conversation by place, for its members.
+//! Messages of a conversation by seq, for its members.
 
 use guest::sql::{self, Row};
 use guest::{Caller, Error, Message, params};
@@ -57,7 +57,7 @@ fn statement(condition: &str, order: &str) -> String {
     )
 }
 
-/// Messages up to this place were sent before the caller joined; `not-found` for who is no member.
+/// Messages up to this seq were sent before the caller joined; `not-found` for who is no member.
 async fn joined(caller: &Caller, conversation: u64) -> Result<u64, Error> {
     sql::query_one(
         "SELECT x.joined_seq FROM members x WHERE x.conversation_id = ? AND x.user_id = ?",

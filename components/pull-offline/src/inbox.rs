@@ -1,18 +1,18 @@
-//! The inbox of a user after a place.
+//! The inbox of a user after a cursor.
 //!
-//! A place is given under the row lock of the inbox's head, in the transaction of its entry: when an entry
-//! is kept, every entry before it is. That is why a page may go on from the last place that it saw.
+//! A seq is given under the row lock of the inbox's head, in the transaction of its entry: when an entry
+//! is kept, every entry before it is. That is why a page may go on from the last seq that it saw.
 
 use guest::sql::{self, Row};
 use guest::{Caller, Error, Qos, now_ms, params};
 use message::{COLUMNS, Room, WIDTH, bounded, cursor};
 
-use crate::{Entry, EntryKind, Page};
+use crate::bindings::exports::mpim::im::pull_offline::{Entry, EntryKind, Page};
 
 const DEFAULT_LIMIT: u32 = 100;
 const MOST: u32 = 500;
 
-/// A page of the caller's inbox. A place that is given is kept as that of the device.
+/// A page of the caller's inbox. A cursor that is given is kept as that of the device.
 pub(crate) async fn pull(caller: &Caller, since: Option<u64>, limit: Option<u32>) -> Result<Page, Error> {
     let ends = ends(caller).await?;
     let from = since.or(ends.device).unwrap_or(0);
@@ -38,7 +38,7 @@ async fn ends(caller: &Caller) -> Result<Ends, Error> {
         params![caller.device.as_str(), caller.user],
     )
     .await?;
-    // Who never received anything has no head, and no device a place.
+    // Who never received anything has no head, and no device a cursor.
     let Some(row) = row else {
         return Ok(Ends { head: 0, device: None });
     };
@@ -63,7 +63,7 @@ async fn page(caller: &Caller, from: u64, limit: u32) -> Result<Page, Error> {
     };
     let mut room = Room::default();
     for row in &rows {
-        let Place { entry, acknowledged } = read(row)?;
+        let Found { entry, acknowledged } = read(row)?;
         let due = is_due(&entry, acknowledged);
         if due && !room.take(&entry.message) {
             page.more = true;
@@ -78,16 +78,16 @@ async fn page(caller: &Caller, from: u64, limit: u32) -> Result<Page, Error> {
 }
 
 /// An entry of the inbox, and whether this device has acknowledged its message.
-struct Place {
+struct Found {
     entry: Entry,
     acknowledged: bool,
 }
 
-fn read(row: &Row) -> Result<Place, Error> {
+fn read(row: &Row) -> Result<Found, Error> {
     let recall: bool = row.at(WIDTH + 1)?;
     let kind = if recall { EntryKind::Recall } else { EntryKind::Message };
     let acknowledged = row.at::<Option<u64>>(WIDTH + 2)?.is_some();
-    Ok(Place {
+    Ok(Found {
         entry: Entry {
             cursor: row.at(WIDTH)?,
             kind,

@@ -1,6 +1,6 @@
 //! What a device has missed, and what was before.
 //!
-//! It owns the reading of inboxes and conversations. Nothing here writes but the place of a device: the
+//! It owns the reading of inboxes and conversations. Nothing here writes but the cursor of a device: the
 //! states of messages are moved by acknowledgements, which are `send`'s.
 
 #[expect(missing_docs, reason = "generated from WIT, where the documentation is")]

@@ -29,15 +29,15 @@ impl route::Guest for Component {
         store::remove(&connection).await
     }
 
-    async fn register_connections(connections: Vec<Connection>) -> Result<Vec<Result<(), Error>>, Error> {
-        guest::at_most_together(connections.len())?;
-        store::put(&connections).await?;
-        Ok(vec![Ok(()); connections.len()])
+    async fn batch_register_connection(calls: Vec<Connection>) -> Result<Vec<Result<(), Error>>, Error> {
+        guest::check_batch(calls.len())?;
+        store::put(&calls).await?;
+        Ok(vec![Ok(()); calls.len()])
     }
 
-    async fn unregister_connections(connections: Vec<Connection>) -> Result<Vec<Result<(), Error>>, Error> {
-        guest::at_most_together(connections.len())?;
-        Ok(guest::join_all(connections.iter().map(store::remove)).await)
+    async fn batch_unregister_connection(calls: Vec<Connection>) -> Result<Vec<Result<(), Error>>, Error> {
+        guest::check_batch(calls.len())?;
+        Ok(guest::join_all(calls.iter().map(store::remove)).await)
     }
 
     async fn renew_routes(connections: Vec<Connection>) -> Result<(), Error> {

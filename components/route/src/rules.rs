@@ -45,7 +45,7 @@ pub(crate) fn decide(routed: &[Routed]) -> Decision {
     Decision {
         nodes: nodes(online.iter().flat_map(|of| &of.connections)),
         online: online.iter().map(|of| of.user).collect(),
-        several: routed
+        multi_connection: routed
             .iter()
             .filter(|of| of.connections.len() > 1)
             .map(|of| of.user)
@@ -98,7 +98,7 @@ mod tests {
         ]);
         assert_eq!(decision.nodes, ["a", "b"]);
         assert_eq!(decision.online, [5, 4]);
-        assert_eq!(decision.several, [5]);
+        assert_eq!(decision.multi_connection, [5]);
         assert_eq!(decision.offline, [3]);
     }
 

@@ -1,4 +1,4 @@
-//! Acknowledgements: a device has messages, and perhaps its whole inbox up to a place.
+//! Acknowledgements: a device has messages, and perhaps its whole inbox up to a cursor.
 
 use std::collections::BTreeMap;
 
@@ -6,9 +6,10 @@ use guest::sql::{self, Batch, Done, Error as SqlError, Row};
 use guest::{Caller, Error, MessageState, Qos, StateChange, join_all, now_ms, params};
 use message::{Code, before, cursor};
 
-use crate::inbox::{RECENT_PLACES, values};
-use crate::unplaced::rows;
-use crate::{CHUNK, ROUNDS, contended, push, receipt};
+use crate::bounds::{CHUNK, ROUNDS, contended};
+use crate::inbox::{RECENT_SEQS, values};
+use crate::unsequenced::rows;
+use crate::{push, receipt};
 
 /// One batch for everything; then one receipt for each sender whose messages moved.
 ///
@@ -16,7 +17,7 @@ use crate::{CHUNK, ROUNDS, contended, push, receipt};
 /// others need is left out at first; a batch that falls short of that is run again, whole.
 pub(crate) async fn ack(caller: &Caller, messages: Vec<u64>, up_to: Option<u64>) -> Result<u32, Error> {
     let messages = receipt::distinct(messages)?;
-    let up_to = up_to.filter(|place| *place > 0);
+    let up_to = up_to.filter(|seq| *seq > 0);
     if messages.is_empty() && up_to.is_none() {
         return Ok(0);
     }
@@ -43,7 +44,7 @@ pub(crate) async fn ack(caller: &Caller, messages: Vec<u64>, up_to: Option<u64>)
 /// Which statements a batch has.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Extent {
-    /// Those of messages that are not exactly-once, for a device whose place is known.
+    /// Those of messages that are not exactly-once, for a device whose cursor is known.
     Usual,
     /// All.
     Whole,
@@ -58,14 +59,14 @@ fn guards_apart(extent: Extent, messages: &[u64]) -> bool {
 }
 
 /// What may fall short comes before what changes rows, as far as that can be: a batch that has changed rows and is then
-/// undone costs an embedded store a second run of all that it keeps together. The looks come first or right after the
+/// undone costs an embedded store a second run of all that it keeps in one transaction. The looks come first or right after the
 /// guard, the moves last; [`settle`] relies on that.
 fn batch(caller: &Caller, messages: &[u64], up_to: Option<u64>, extent: Extent, now: u64) -> Batch {
     let mut batch = Batch::new();
-    if let Some(place) = up_to.filter(|_| guards_apart(extent, messages)) {
+    if let Some(seq) = up_to.filter(|_| guards_apart(extent, messages)) {
         batch = batch.need(
             "SELECT h.last_seq FROM inbox_heads h WHERE h.user_id = ? AND h.last_seq >= ?",
-            params![caller.user, place],
+            params![caller.user, seq],
         );
     }
     for chunk in messages.chunks(CHUNK) {
@@ -75,8 +76,8 @@ fn batch(caller: &Caller, messages: &[u64], up_to: Option<u64>, extent: Extent, 
         };
     }
     batch = match (up_to, extent) {
-        (Some(place), Extent::Usual) => cursor::move_on(batch, caller.user, &caller.device, place, now),
-        (Some(place), Extent::Whole) => cursor::forward(batch, caller.user, &caller.device, place, now),
+        (Some(seq), Extent::Usual) => cursor::move_on(batch, caller.user, &caller.device, seq, now),
+        (Some(seq), Extent::Whole) => cursor::forward(batch, caller.user, &caller.device, seq, now),
         (None, _) => batch,
     };
     if extent == Extent::Whole {
@@ -92,8 +93,8 @@ fn batch(caller: &Caller, messages: &[u64], up_to: Option<u64>, extent: Extent, 
 
 /// What reads whose messages a chunk of ids names, and where they stand.
 pub(crate) fn named(chunk: &[u64]) -> String {
-    let places = sql::places(chunk.len());
-    format!("{LOOK} FROM messages m WHERE m.id IN ({places})")
+    let placeholders = sql::placeholders(chunk.len());
+    format!("{LOOK} FROM messages m WHERE m.id IN ({placeholders})")
 }
 
 const LOOK: &str = "SELECT m.id, m.sender_id, m.conversation_id, m.recipient_id, m.state";
@@ -104,15 +105,15 @@ fn look(batch: Batch, user: u64, chunk: &[u64], up_to: Option<u64>) -> Batch {
     let all = chunk.len();
     let mut params = values(chunk);
     params.extend(params![Qos::ExactlyOnce.code()]);
-    let Some(place) = up_to else {
+    let Some(seq) = up_to else {
         return batch.at_least(all, format!("{} AND m.qos <> ? ORDER BY m.id", named(chunk)), params);
     };
-    params.extend(params![user, place]);
-    let places = sql::places(chunk.len());
+    params.extend(params![user, seq]);
+    let placeholders = sql::placeholders(chunk.len());
     batch.at_least(
         all,
         format!(
-            "{LOOK} FROM inbox_heads h JOIN messages m ON m.id IN ({places}) AND m.qos <> ? \
+            "{LOOK} FROM inbox_heads h JOIN messages m ON m.id IN ({placeholders}) AND m.qos <> ? \
              WHERE h.user_id = ? AND h.last_seq >= ? ORDER BY m.id"
         ),
         params,
@@ -128,7 +129,7 @@ pub(crate) fn deliver(batch: Batch, caller: &Caller, chunk: &[u64], now: u64) ->
         format!(
             "UPDATE messages SET state = ?, delivered_at = ?, sent_at = COALESCE(sent_at, ?), retry_at = NULL \
              WHERE id IN ({}) AND recipient_id = ? AND {}",
-            sql::places(chunk.len()),
+            sql::placeholders(chunk.len()),
             before(MessageState::Delivered)
         ),
         moved,
@@ -138,13 +139,13 @@ pub(crate) fn deliver(batch: Batch, caller: &Caller, chunk: &[u64], now: u64) ->
 /// Adds the statements that record which device has which exactly-once message of a chunk, and that a group's
 /// exactly-once message need not be pushed again.
 fn record(batch: Batch, caller: &Caller, chunk: &[u64], now: u64) -> Batch {
-    let places = sql::places(chunk.len());
+    let placeholders = sql::placeholders(chunk.len());
     let device = caller.device.as_str();
     let mut delivery = params![caller.user, device, now];
     delivery.extend(values(chunk));
     // A group's message is for its members, and for who has left since and still has it in the inbox.
     let (user, once) = (caller.user, Qos::ExactlyOnce.code());
-    delivery.extend(params![once, user, user, user, user, RECENT_PLACES, user, device]);
+    delivery.extend(params![once, user, user, user, user, RECENT_SEQS, user, device]);
 
     let mut settled = params![MessageState::Sent.code(), now];
     settled.extend(values(chunk));
@@ -154,7 +155,7 @@ fn record(batch: Batch, caller: &Caller, chunk: &[u64], now: u64) -> Batch {
         .step(
             format!(
                 "INSERT INTO deliveries (message_id, user_id, device, delivered_at) \
-                 SELECT m.id, ?, ?, ? FROM messages m WHERE m.id IN ({places}) AND m.qos = ? \
+                 SELECT m.id, ?, ?, ? FROM messages m WHERE m.id IN ({placeholders}) AND m.qos = ? \
                  AND (m.recipient_id = ? OR (m.recipient_id IS NULL AND (EXISTS (SELECT 1 FROM members x \
                  WHERE x.conversation_id = m.conversation_id AND x.user_id = ?) \
                  OR m.id IN (SELECT i.message_id FROM inbox i WHERE i.user_id = ? \
@@ -167,7 +168,7 @@ fn record(batch: Batch, caller: &Caller, chunk: &[u64], now: u64) -> Batch {
         .step(
             format!(
                 "UPDATE messages SET state = ?, sent_at = COALESCE(sent_at, ?), retry_at = NULL \
-                 WHERE id IN ({places}) AND recipient_id IS NULL AND qos = ? AND {} \
+                 WHERE id IN ({placeholders}) AND recipient_id IS NULL AND qos = ? AND {} \
                  AND EXISTS (SELECT 1 FROM deliveries d \
                  WHERE d.message_id = messages.id AND d.user_id = ? AND d.device = ?)",
                 before(MessageState::Sent)

@@ -4,36 +4,37 @@ use guest::sql::{self, Batch, Error as SqlError};
 use guest::{Caller, Error, Message, MessageState, Qos, Receipt, hint, ids, join_all, now_ms, params};
 use message::{Code, before};
 
+use crate::bounds::{ROUNDS, contended, first_delay_ms};
 use crate::draft::Draft;
 use crate::inbox::{self, Entry};
-use crate::push::{self, Reach};
-use crate::unplaced::{self, Conversation, Place, Unplaced, row};
-use crate::{ROUNDS, contended, receipt, retry};
+use crate::push::Reach;
+use crate::unsequenced::{self, Conversation, Position, Unsequenced, row};
+use crate::{push, receipt};
 
 /// What became of the write.
 enum Kept {
     /// The messages, in their order.
-    New(Vec<Placed>),
+    New(Vec<Sequenced>),
     /// The only one was kept before.
     Before(Receipt),
-    /// One of several cannot be kept, and none was.
+    /// One of many cannot be kept, and none was.
     Apart,
 }
 
 /// A message that is kept.
-pub(crate) struct Placed {
+pub(crate) struct Sequenced {
     message: Message,
-    /// In the inbox of the receiver, unless it goes there at most once.
-    place: Option<u64>,
+    /// Its seq in the inbox of the receiver, unless it goes there at most once.
+    inbox_seq: Option<u64>,
     /// Whether it is still to be pushed.
     waits: bool,
 }
 
-impl Placed {
-    pub(crate) fn new(message: Message, place: Option<u64>) -> Self {
+impl Sequenced {
+    pub(crate) fn new(message: Message, inbox_seq: Option<u64>) -> Self {
         Self {
             message,
-            place,
+            inbox_seq,
             waits: true,
         }
     }
@@ -75,11 +76,14 @@ pub(crate) fn all(drafts: &[Draft], error: &Error) -> Vec<Result<Receipt, Error>
 pub(crate) async fn announce(
     caller: &Caller,
     to: u64,
-    mut messages: Vec<Placed>,
+    mut messages: Vec<Sequenced>,
     reach: Reach,
 ) -> Vec<Result<Receipt, Error>> {
     let reach = reach_now(caller, to, &mut messages, reach).await;
-    let receipts = messages.iter().map(|placed| Ok(receipt::of(&placed.message))).collect();
+    let receipts = messages
+        .iter()
+        .map(|sequenced| Ok(receipt::of(&sequenced.message)))
+        .collect();
     tell(caller, to, messages, reach).await;
     receipts
 }
@@ -87,26 +91,31 @@ pub(crate) async fn announce(
 /// Where the users are after the write. The receiver may have connected between the route and the commit, and have
 /// pulled before the commit: nothing would tell them. A connection is registered before it pulls, so that a route asked
 /// for after the commit misses only those whose pull finds the message.
-async fn reach_now(caller: &Caller, to: u64, messages: &mut [Placed], before: Reach) -> Reach {
-    if before.receiver || messages.iter().any(|placed| placed.place.is_none()) {
+async fn reach_now(caller: &Caller, to: u64, messages: &mut [Sequenced], before: Reach) -> Reach {
+    if before.receiver || messages.iter().any(|sequenced| sequenced.inbox_seq.is_none()) {
         return before;
     }
     let now = Reach::find(to, caller).await;
     if now.receiver {
-        for placed in messages {
-            placed.waits = hand_over(&mut placed.message).await;
+        for sequenced in messages {
+            sequenced.waits = hand_over(&mut sequenced.message).await;
         }
     }
     now
 }
 
 /// Pushes what was kept, all at once: it reaches the queue in this order.
-async fn tell(caller: &Caller, to: u64, messages: Vec<Placed>, reach: Reach) {
+async fn tell(caller: &Caller, to: u64, messages: Vec<Sequenced>, reach: Reach) {
     if reach.receiver {
-        let waiting = messages.iter().filter(|placed| placed.waits);
-        let pushes = waiting.map(|placed| {
-            let receiver = vec![(to, placed.place)];
-            push::message(reach.nodes.clone(), receiver, caller.connection, placed.message.clone())
+        let waiting = messages.iter().filter(|sequenced| sequenced.waits);
+        let pushes = waiting.map(|sequenced| {
+            let receiver = vec![(to, sequenced.inbox_seq)];
+            push::message(
+                reach.nodes.clone(),
+                receiver,
+                caller.connection,
+                sequenced.message.clone(),
+            )
         });
         join_all(pushes).await;
     }
@@ -114,7 +123,7 @@ async fn tell(caller: &Caller, to: u64, messages: Vec<Placed>, reach: Reach) {
         let (user, connection) = (caller.user, caller.connection);
         let echoes = messages
             .into_iter()
-            .map(|placed| push::echo(reach.nodes.clone(), user, connection, placed.message));
+            .map(|sequenced| push::echo(reach.nodes.clone(), user, connection, sequenced.message));
         join_all(echoes).await;
     }
 }
@@ -125,19 +134,19 @@ async fn keep(caller: &Caller, to: u64, drafts: &[Draft], reach: &Reach) -> Resu
     for _ in 0..ROUNDS {
         let messages: Vec<_> = drafts
             .iter()
-            .map(|draft| Unplaced::new(draft, caller.user, reach.receiver))
+            .map(|draft| Unsequenced::new(draft, caller.user, reach.receiver))
             .collect();
         let into_inbox = drafts.iter().all(|draft| draft.qos != Qos::AtMostOnce);
         match batch(&messages, caller.user, to, into_inbox).run().await {
             Ok(done) => {
-                let places = row(&done, places_step(into_inbox))?;
-                let (conversation, seq): (u64, u64) = (places.at(0)?, places.at(1)?);
-                let place: Option<u64> = if into_inbox { Some(places.at(2)?) } else { None };
-                let placed = messages.iter().zip(behind(messages.len())).map(|(message, behind)| {
-                    let message = message.placed(conversation, seq.saturating_sub(behind));
-                    Placed::new(message, place.map(|place| place.saturating_sub(behind)))
+                let seqs = row(&done, seqs_step(into_inbox))?;
+                let (conversation, seq): (u64, u64) = (seqs.at(0)?, seqs.at(1)?);
+                let inbox_seq: Option<u64> = if into_inbox { Some(seqs.at(2)?) } else { None };
+                let sequenced = messages.iter().zip(behind(messages.len())).map(|(message, behind)| {
+                    let message = message.sequenced(conversation, seq.saturating_sub(behind));
+                    Sequenced::new(message, inbox_seq.map(|seq| seq.saturating_sub(behind)))
                 });
-                return Ok(Kept::New(placed.collect()));
+                return Ok(Kept::New(sequenced.collect()));
             }
             Err(SqlError::Unmet(CONVERSATION)) => begin(caller.user, to).await?,
             Err(SqlError::Unmet(INBOX)) => inbox::open(&[to]).await?,
@@ -161,19 +170,19 @@ const RECEIVER: u32 = 0;
 const CONVERSATION: u32 = 1;
 const INBOX: u32 = 2;
 
-/// The statement of [`batch`] that reads where the last message is: the conversation, the place in it, and the place in
+/// The statement of [`batch`] that reads where the last message is: the conversation, the seq in it, and the seq in
 /// the inbox where there is one.
-fn places_step(into_inbox: bool) -> usize {
+fn seqs_step(into_inbox: bool) -> usize {
     if into_inbox { 3 } else { 2 }
 }
 
 /// The whole write. The row of the conversation is locked first and the head of the inbox second, by
-/// everyone, so that places are given in the order of commits and two writers never wait for each other.
-fn batch(messages: &[Unplaced<'_>], sender: u64, to: u64, into_inbox: bool) -> Batch {
+/// everyone, so that seqs are given in the order of commits and two writers never wait for each other.
+fn batch(messages: &[Unsequenced<'_>], sender: u64, to: u64, into_inbox: bool) -> Batch {
     let (low, high) = ends(sender, to);
     let count = u64::try_from(messages.len()).unwrap_or(0);
     let now = messages.last().map_or(0, |message| message.created_at);
-    let places = places_step(into_inbox);
+    let seqs = seqs_step(into_inbox);
     let batch = Batch::new()
         .need(
             "SELECT u.id FROM users u LEFT JOIN blocks b ON b.owner_id = u.id AND b.peer_id = ? \
@@ -184,14 +193,14 @@ fn batch(messages: &[Unplaced<'_>], sender: u64, to: u64, into_inbox: bool) -> B
             "UPDATE conversations SET last_seq = last_seq + ?, last_at = ? WHERE user_low = ? AND user_high = ?",
             params![count, now, low, high],
         );
-    let placed = || {
+    let positioned = || {
         messages.iter().zip(behind(messages.len())).map(|(message, behind)| {
-            let place = Place {
-                conversation: Conversation::Found((places, 0)),
-                last: (places, 1),
+            let position = Position {
+                conversation: Conversation::Found((seqs, 0)),
+                last: (seqs, 1),
                 behind,
             };
-            (message, place)
+            (message, position)
         })
     };
     if !into_inbox {
@@ -199,20 +208,20 @@ fn batch(messages: &[Unplaced<'_>], sender: u64, to: u64, into_inbox: bool) -> B
             "SELECT c.id, c.last_seq FROM conversations c WHERE c.user_low = ? AND c.user_high = ?",
             params![low, high],
         );
-        return unplaced::insert(batch, placed());
+        return unsequenced::insert(batch, positioned());
     }
     let batch = inbox::raise(batch, to, messages.len()).need(
         "SELECT c.id, c.last_seq, h.last_seq FROM conversations c JOIN inbox_heads h ON h.user_id = ? \
          WHERE c.user_low = ? AND c.user_high = ?",
         params![to, low, high],
     );
-    let entries = placed().map(|(message, place)| Entry {
+    let entries = positioned().map(|(message, position)| Entry {
         user: to,
         message: message.id,
-        last: (places, 2),
-        behind: place.behind,
+        last: (seqs, 2),
+        behind: position.behind,
     });
-    inbox::enter(unplaced::insert(batch, placed()), entries)
+    inbox::enter(unsequenced::insert(batch, positioned()), entries)
 }
 
 /// For each of so many messages how many come after it.
@@ -256,7 +265,7 @@ async fn begin(one: u64, other: u64) -> Result<(), Error> {
 /// Moves a message whose receiver has come online from `created` to `sending`, to be pushed again until
 /// acknowledged; gives whether it was still `created`.
 async fn hand_over(message: &mut Message) -> bool {
-    let retry_at = now_ms().saturating_add(retry::first_delay_ms());
+    let retry_at = now_ms().saturating_add(first_delay_ms());
     let moved = sql::execute(
         format!(
             "UPDATE messages SET state = ?, retry_at = ? WHERE id = ? AND {}",

@@ -5,10 +5,11 @@ use guest::{Caller, Error, Message, Qos, Receipt, params};
 use membership::{MOST_LISTED, Members};
 use message::record;
 
+use crate::bounds::{ROUNDS, contended, fan_out_threshold};
 use crate::draft::Draft;
 use crate::inbox::{self, Kind, values};
-use crate::unplaced::{self, Conversation, Place, Unplaced, fan_out_threshold, row, rows};
-use crate::{ROUNDS, contended, push, receipt};
+use crate::unsequenced::{self, Conversation, Position, Unsequenced, row, rows};
+use crate::{push, receipt};
 
 /// How a group's message reaches its members.
 #[derive(Debug, PartialEq)]
@@ -29,7 +30,7 @@ pub(crate) async fn send(caller: &Caller, group: u64, draft: &Draft) -> Result<R
         let Some(fan_out) = known else {
             break;
         };
-        let message = Unplaced::new(draft, caller.user, true);
+        let message = Unsequenced::new(draft, caller.user, true);
         let batch = match &fan_out {
             // What goes to nobody's inbox needs no list of members, however few they are.
             FanOut::Write(_) if draft.qos == Qos::AtMostOnce => one_row(&message, caller.user, group, 0),
@@ -38,13 +39,13 @@ pub(crate) async fn send(caller: &Caller, group: u64, draft: &Draft) -> Result<R
         };
         match batch.run().await {
             Ok(done) => {
-                let places = inbox::cursors(rows(&done, done.len().saturating_sub(1)))?;
-                let message = message.placed(group, row(&done, PLACE)?.at(0)?);
+                let heads = inbox::cursors(rows(&done, done.len().saturating_sub(1)))?;
+                let message = message.sequenced(group, row(&done, SEQ)?.at(0)?);
                 if fan_out == FanOut::Read {
                     // Before the push, which makes members ask for it.
                     record::put(message.clone()).await;
                 }
-                return Ok(tell(caller, group, message, places).await);
+                return Ok(tell(caller, group, message, heads).await);
             }
             Err(SqlError::Unmet(HEADS)) => {
                 if let FanOut::Write(members) = &fan_out {
@@ -73,13 +74,13 @@ pub(crate) async fn send(caller: &Caller, group: u64, draft: &Draft) -> Result<R
 }
 
 /// Pushes to the inboxes that have the message, or to whoever is there. A single row's batch ends with a
-/// statement that reads nothing: it has no places.
-async fn tell(caller: &Caller, group: u64, message: Message, places: Vec<(u64, Option<u64>)>) -> Receipt {
+/// statement that reads nothing: it has no heads.
+async fn tell(caller: &Caller, group: u64, message: Message, heads: Vec<(u64, Option<u64>)>) -> Receipt {
     let receipt = receipt::of(&message);
-    if places.is_empty() {
+    if heads.is_empty() {
         push::topic(group, caller.connection, message).await;
     } else {
-        push::message(Vec::new(), places, caller.connection, message.clone()).await;
+        push::message(Vec::new(), heads, caller.connection, message.clone()).await;
         push::echo(Vec::new(), caller.user, caller.connection, message).await;
     }
     receipt
@@ -126,44 +127,44 @@ async fn fan_out(caller: u64, group: u64) -> Result<Option<FanOut>, Error> {
 
 /// The statement of the write that is unmet when a member has no inbox yet.
 const HEADS: u32 = 2;
-/// The statement whose row has the place in the conversation.
-const PLACE: usize = 1;
+/// The statement whose row has the seq in the conversation.
+const SEQ: usize = 1;
 
 /// Where its only message goes.
-fn place(group: u64) -> Place {
-    Place {
+fn position(group: u64) -> Position {
+    Position {
         conversation: Conversation::Known(group),
-        last: (PLACE, 0),
+        last: (SEQ, 0),
         behind: 0,
     }
 }
 
 /// The write that gives every other member an entry in their inbox.
-fn into_inboxes(message: &Unplaced<'_>, sender: u64, group: u64, members: &[u64]) -> Batch {
+fn into_inboxes(message: &Unsequenced<'_>, sender: u64, group: u64, members: &[u64]) -> Batch {
     let others: Vec<u64> = members.iter().copied().filter(|member| *member != sender).collect();
     let batch = only_members(raise(message, group), group, members);
     if others.is_empty() {
-        return unplaced::insert(batch, [(message, place(group))]);
+        return unsequenced::insert(batch, [(message, position(group))]);
     }
     let batch = inbox::guard(batch, &others);
-    let batch = unplaced::insert(batch, [(message, place(group))]);
-    inbox::select_places(inbox::append(batch, &others, Kind::Message, message.id), &others)
+    let batch = unsequenced::insert(batch, [(message, position(group))]);
+    inbox::select_heads(inbox::append(batch, &others, Kind::Message, message.id), &others)
 }
 
 /// The write of one row, for a group of at least so many members.
-fn one_row(message: &Unplaced<'_>, sender: u64, group: u64, least: u32) -> Batch {
+fn one_row(message: &Unsequenced<'_>, sender: u64, group: u64, least: u32) -> Batch {
     let batch = raise(message, group).need(
         "SELECT c.last_seq FROM members m JOIN chat_groups g ON g.id = m.conversation_id \
          JOIN conversations c ON c.id = m.conversation_id \
          WHERE m.conversation_id = ? AND m.user_id = ? AND g.member_count >= ?",
         params![group, sender, least],
     );
-    unplaced::insert(batch, [(message, place(group))])
+    unsequenced::insert(batch, [(message, position(group))])
 }
 
-/// The first statement of every write. Whoever joins reads the last place of the conversation: with its
+/// The first statement of every write. Whoever joins reads the last seq of the conversation: with its
 /// row locked first, the members stay as the second statement sees them.
-fn raise(message: &Unplaced<'_>, group: u64) -> Batch {
+fn raise(message: &Unsequenced<'_>, group: u64) -> Batch {
     Batch::new().need(
         "UPDATE conversations SET last_seq = last_seq + 1, last_at = ? WHERE id = ?",
         params![message.created_at, group],
@@ -183,7 +184,7 @@ fn only_members(batch: Batch, group: u64, members: &[u64]) -> Batch {
              WHERE g.id = ? AND g.member_count < ? \
              AND (SELECT COUNT(*) FROM members m WHERE m.conversation_id = g.id) = ? \
              AND (SELECT COUNT(*) FROM members m WHERE m.conversation_id = g.id AND m.user_id IN ({})) = ?",
-            sql::places(members.len())
+            sql::placeholders(members.len())
         ),
         params,
     )

@@ -1,5 +1,5 @@
 //! Inboxes, as their writers see them: a head that is raised under its row lock, and the entry at the
-//! place that the raising gave. Both happen in one batch, which is why places have no gaps.
+//! seq that the raising gave. Both happen in one batch, which is why seqs have no gaps.
 //!
 //! Users are named in the statements, not selected by a subquery: some backends answer an `UPDATE`
 //! with `IN (SELECT …)` by walking, and locking, the whole table.
@@ -25,16 +25,16 @@ impl Kind {
     }
 }
 
-/// How far behind the head of an inbox the place of a message is looked for.
-pub(crate) const RECENT_PLACES: u64 = 10_000;
+/// How far behind the head of an inbox the seq of a message is looked for.
+pub(crate) const RECENT_SEQS: u64 = 10_000;
 
 /// Makes the heads that are missing: nobody has one before their first entry. Safe to repeat, and
 /// to lose against another one that does the same.
 pub(crate) async fn open(users: &[u64]) -> Result<(), Error> {
-    let places = sql::places(users.len());
+    let placeholders = sql::placeholders(users.len());
     let made = sql::execute(
         format!(
-            "INSERT INTO inbox_heads (user_id, last_seq) SELECT u.id, 0 FROM users u WHERE u.id IN ({places}) \
+            "INSERT INTO inbox_heads (user_id, last_seq) SELECT u.id, 0 FROM users u WHERE u.id IN ({placeholders}) \
              AND NOT EXISTS (SELECT 1 FROM inbox_heads h WHERE h.user_id = u.id)"
         ),
         values(users),
@@ -56,7 +56,7 @@ pub(crate) fn guard(batch: Batch, users: &[u64]) -> Batch {
         format!(
             "SELECT t.heads FROM (SELECT COUNT(*) AS heads FROM inbox_heads h WHERE h.user_id IN ({})) t \
              WHERE t.heads = ?",
-            sql::places(users.len())
+            sql::placeholders(users.len())
         ),
         params,
     )
@@ -66,18 +66,18 @@ pub(crate) fn guard(batch: Batch, users: &[u64]) -> Batch {
 /// row: it serves as the guard where there is one user only.
 #[must_use]
 pub(crate) fn append(batch: Batch, users: &[u64], kind: Kind, message: u64) -> Batch {
-    let places = sql::places(users.len());
+    let placeholders = sql::placeholders(users.len());
     let mut entry = params![kind.code(), message];
     entry.extend(values(users));
     batch
         .need(
-            format!("UPDATE inbox_heads SET last_seq = last_seq + 1 WHERE user_id IN ({places})"),
+            format!("UPDATE inbox_heads SET last_seq = last_seq + 1 WHERE user_id IN ({placeholders})"),
             values(users),
         )
         .step(
             format!(
                 "INSERT INTO inbox (user_id, seq, kind, message_id) \
-                 SELECT h.user_id, h.last_seq, ?, ? FROM inbox_heads h WHERE h.user_id IN ({places})"
+                 SELECT h.user_id, h.last_seq, ?, ? FROM inbox_heads h WHERE h.user_id IN ({placeholders})"
             ),
             entry,
         )
@@ -97,7 +97,7 @@ pub(crate) fn raise(batch: Batch, user: u64, by: usize) -> Batch {
 pub(crate) struct Entry {
     pub(crate) user: u64,
     pub(crate) message: u64,
-    /// What reads the last place of the inbox since.
+    /// What reads the last seq of the inbox since.
     pub(crate) last: Found,
     /// How many entries come after it that go into the same inbox.
     pub(crate) behind: u64,
@@ -114,8 +114,8 @@ pub(crate) fn enter(batch: Batch, entries: impl IntoIterator<Item = Entry>) -> B
         behind,
     } in entries
     {
-        let place = values.give(params![user]).take(last);
-        values = place.give(params![behind, Kind::Message.code(), message]);
+        let entry = values.give(params![user]).take(last);
+        values = entry.give(params![behind, Kind::Message.code(), message]);
         rows.push("(?, ? - ?, ?, ?)");
     }
     batch.step(
@@ -127,25 +127,25 @@ pub(crate) fn enter(batch: Batch, entries: impl IntoIterator<Item = Entry>) -> B
     )
 }
 
-/// Adds the statement that reads each user's last place, for [`cursors`].
+/// Adds the statement that reads each user's last seq, for [`cursors`].
 #[must_use]
-pub(crate) fn select_places(batch: Batch, users: &[u64]) -> Batch {
-    let places = sql::places(users.len());
+pub(crate) fn select_heads(batch: Batch, users: &[u64]) -> Batch {
+    let placeholders = sql::placeholders(users.len());
     batch.step(
-        format!("SELECT h.user_id, h.last_seq FROM inbox_heads h WHERE h.user_id IN ({places})"),
+        format!("SELECT h.user_id, h.last_seq FROM inbox_heads h WHERE h.user_id IN ({placeholders})"),
         values(users),
     )
 }
 
-/// User and place, from the rows of [`select_places`].
+/// User and seq, from the rows of [`select_heads`].
 pub(crate) fn cursors(rows: &[Row]) -> Result<Vec<(u64, Option<u64>)>, Error> {
     rows.iter().map(|row| Ok((row.at(0)?, Some(row.at(1)?)))).collect()
 }
 
-/// The places that messages have in the inbox of a user, by message; only recent places are looked at,
+/// The seqs that messages have in the inbox of a user, by message; only recent ones are looked at,
 /// from the end, until all are found.
-pub(crate) async fn recent_places(user: u64, messages: &[u64]) -> Result<HashMap<u64, u64>, Error> {
-    let mut params = params![user, user, RECENT_PLACES, Kind::Message.code()];
+pub(crate) async fn recent_seqs(user: u64, messages: &[u64]) -> Result<HashMap<u64, u64>, Error> {
+    let mut params = params![user, user, RECENT_SEQS, Kind::Message.code()];
     params.extend(values(messages));
     params.push(count(messages));
     let rows = sql::query(
@@ -153,7 +153,7 @@ pub(crate) async fn recent_places(user: u64, messages: &[u64]) -> Result<HashMap
             "SELECT i.message_id, i.seq FROM inbox i WHERE i.user_id = ? \
              AND i.seq > (SELECT h.last_seq FROM inbox_heads h WHERE h.user_id = ?) - ? \
              AND i.kind = ? AND i.message_id IN ({}) ORDER BY i.seq DESC LIMIT ?",
-            sql::places(messages.len())
+            sql::placeholders(messages.len())
         ),
         params,
     )

@@ -1,14 +1,15 @@
 //! Sending, and what becomes of a message.
 //!
 //! It owns the promise that an accepted message is kept: each send is one transaction that gives the
-//! message its place in the conversation and its places in inboxes, and everything that follows (the
+//! message its seq in the conversation and its seqs in inboxes, and everything that follows (the
 //! push, the receipts) is a hint that may be lost. It refuses to know sockets, queues and leases: where
 //! a user is connected is `route`'s to say, and `notify`'s to reach.
 
 mod ack;
-mod acks;
+mod batch;
 #[expect(missing_docs, reason = "generated from WIT, where the documentation is")]
 mod bindings;
+mod bounds;
 mod delivery;
 mod direct;
 mod draft;
@@ -19,38 +20,19 @@ mod read;
 mod recall;
 mod receipt;
 mod retry;
-mod run;
-mod several;
-mod together;
-mod unplaced;
+mod unsequenced;
 
 use bindings::exports::mpim::im as exports;
 pub use bindings::exports::mpim::im::{
-    delivery::Acknowledging, delivery::Guest as Delivery, delivery::Sending, send::Draft as Wanted, send::Guest as Send,
+    delivery::AckCall, delivery::Guest as Delivery, delivery::SendMessageCall, send::Draft as Wanted,
+    send::Guest as Send,
 };
+use bounds::contended;
 use draft::{Draft, Target};
-use guest::{Caller, Error, ErrorCode, Priority, Qos, Receipt, rate_limit};
+use guest::{Caller, Error, Priority, Qos, Receipt, rate_limit};
 
 /// The component: see `wit/im/send.wit` for what each method promises.
 pub struct Component;
-
-/// How often a write is tried again that lost against another one, before the caller has to.
-const ROUNDS: u32 = 4;
-
-/// How many ids one statement names.
-const CHUNK: usize = 200;
-
-/// How many ids one request may name.
-const MOST_IDS: usize = 1000;
-
-/// What a caller is told who lost every round.
-fn contended() -> Error {
-    Error {
-        code: ErrorCode::Unavailable,
-        message: "too many writes at once, try again".to_owned(),
-        retryable: true,
-    }
-}
 
 impl exports::send::Guest for Component {
     async fn send_message(
@@ -70,8 +52,8 @@ impl exports::send::Guest for Component {
     }
 
     async fn send_messages(caller: Caller, drafts: Vec<Wanted>) -> Result<Vec<Result<Receipt, Error>>, Error> {
-        let of_caller = |wanted| several::of(caller.clone(), wanted);
-        several::send(drafts.into_iter().map(of_caller).collect()).await
+        let of_caller = |wanted| batch::call(caller.clone(), wanted);
+        batch::send(drafts.into_iter().map(of_caller).collect()).await
     }
 
     async fn send_group_message(
@@ -106,12 +88,12 @@ impl exports::send::Guest for Component {
 }
 
 impl exports::delivery::Guest for Component {
-    async fn send_for_all(messages: Vec<Sending>) -> Result<Vec<Result<Receipt, Error>>, Error> {
-        several::send(messages).await
+    async fn batch_send_message(calls: Vec<SendMessageCall>) -> Result<Vec<Result<Receipt, Error>>, Error> {
+        batch::send(calls).await
     }
 
-    async fn ack_for_all(acknowledgements: Vec<Acknowledging>) -> Result<Vec<Result<u32, Error>>, Error> {
-        acks::ack(acknowledgements).await
+    async fn batch_ack(calls: Vec<AckCall>) -> Result<Vec<Result<u32, Error>>, Error> {
+        batch::ack::ack(calls).await
     }
 
     async fn mark_sent(messages: Vec<u64>) -> Result<(), Error> {

@@ -38,7 +38,7 @@ impl Reach {
 
     fn of(decision: Decision, receiver: u64, caller: &Caller) -> Self {
         let others = match caller.connection {
-            Some(_) => &decision.several,
+            Some(_) => &decision.multi_connection,
             None => &decision.online,
         };
         Self {
@@ -49,7 +49,7 @@ impl Reach {
     }
 }
 
-/// Pushes a new message to users at their places, and reports the first write of it.
+/// Pushes a new message to users with their inbox seqs, and reports the first write of it.
 pub(crate) async fn message(
     nodes: Vec<String>,
     recipients: Vec<(u64, Option<u64>)>,
@@ -116,7 +116,7 @@ pub(crate) async fn receipt(sender: u64, change: StateChange) {
     hint("receipt", notify::receipt(Audience::users([sender]), change).await);
 }
 
-/// Tells the receivers of a message, at their places, and the other devices of its sender that it was
+/// Tells the receivers of a message, with their inbox seqs, and the other devices of its sender that it was
 /// taken back. In a group without inboxes the topic is told.
 pub(crate) async fn recalled(caller: &Caller, message: &Message, receivers: Vec<(u64, Option<u64>)>, at: u64) {
     let topics = match message.group {
@@ -155,11 +155,11 @@ fn topic_of(group: u64) -> String {
 mod tests {
     use super::*;
 
-    fn reach(connection: Option<u64>, several: Vec<u64>) -> Reach {
+    fn reach(connection: Option<u64>, multi_connection: Vec<u64>) -> Reach {
         let decision = Decision {
             nodes: vec!["a".to_owned()],
             online: vec![2],
-            several,
+            multi_connection,
             offline: vec![1],
         };
         let caller = Caller {

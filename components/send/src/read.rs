@@ -5,29 +5,33 @@ use guest::{Caller, Error, ErrorCode, MessageState, StateChange, now_ms, params}
 use message::{Code, before};
 
 use crate::push;
-use crate::unplaced::rows;
+use crate::unsequenced::rows;
 
-/// How many places of a conversation one batch goes forward.
+/// How many messages of a conversation one batch goes forward.
 const STRIDE: u64 = 1000;
 /// How many batches one call makes.
 const STRIDES: u32 = 1000;
 
-/// Goes forward in strides: each is one batch that moves the place of the user and the messages up to it,
-/// so that every message behind the place is `read` whenever a call ends, however it ends.
+/// Goes forward in strides: each is one batch that moves the position of the user and the messages up to it,
+/// so that every message behind the position is `read` whenever a call ends, however it ends.
 pub(crate) async fn mark(caller: &Caller, conversation: u64, up_to: u64) -> Result<u32, Error> {
-    let Standing { mut place, last, group } = standing(caller, conversation).await?;
+    let Standing {
+        mut position,
+        last,
+        group,
+    } = standing(caller, conversation).await?;
     if up_to > last {
-        return Err(Error::invalid("the place is past the end of the conversation"));
+        return Err(Error::invalid("the position is past the end of the conversation"));
     }
     let mut read = 0;
     for _ in 0..STRIDES {
-        if place >= up_to {
+        if position >= up_to {
             return Ok(read);
         }
-        // In a group, receipts are places: there is no message to move.
-        let end = if group { up_to } else { stride(place, up_to) };
-        read += advance(caller, conversation, place, end, group).await?;
-        place = end;
+        // In a group, receipts are positions: there is no message to move.
+        let end = if group { up_to } else { stride(position, up_to) };
+        read += advance(caller, conversation, position, end, group).await?;
+        position = end;
     }
     Err(Error {
         code: ErrorCode::Unavailable,
@@ -38,7 +42,7 @@ pub(crate) async fn mark(caller: &Caller, conversation: u64, up_to: u64) -> Resu
 
 /// Where a member is in a conversation.
 struct Standing {
-    place: u64,
+    position: u64,
     last: u64,
     group: bool,
 }
@@ -52,18 +56,18 @@ async fn standing(caller: &Caller, conversation: u64) -> Result<Standing, Error>
     .await?;
     let row = row.ok_or_else(|| Error::not_found("no such conversation"))?;
     Ok(Standing {
-        place: row.at(0)?,
+        position: row.at(0)?,
         last: row.at(1)?,
         group: row.at::<Option<u64>>(2)?.is_none(),
     })
 }
 
 /// The end of the next stride.
-fn stride(place: u64, up_to: u64) -> u64 {
-    up_to.min(place.saturating_add(STRIDE))
+fn stride(position: u64, up_to: u64) -> u64 {
+    up_to.min(position.saturating_add(STRIDE))
 }
 
-/// Moves from a place to another, and tells the sender of what lies between.
+/// Moves from a position to another, and tells the sender of what lies between.
 async fn advance(caller: &Caller, conversation: u64, from: u64, to: u64, group: bool) -> Result<u32, Error> {
     let now = now_ms();
     let batch = Batch::new().step(

@@ -4,9 +4,10 @@ use guest::sql::{self, Batch, Error as SqlError};
 use guest::{Caller, Error, Message, config, now_ms, params};
 use message::{COLUMNS, record};
 
+use crate::bounds::{ROUNDS, contended, fan_out_threshold};
 use crate::inbox::{self, Kind};
-use crate::unplaced::{fan_out_threshold, rows};
-use crate::{ROUNDS, contended, push};
+use crate::push;
+use crate::unsequenced::rows;
 
 /// For how long a message may be taken back, unless `recall-window-ms` says otherwise.
 const WINDOW_MS: u64 = 120_000;
@@ -30,12 +31,12 @@ pub(crate) async fn recall(caller: &Caller, id: u64) -> Result<(), Error> {
         record::recalled_after(&outcome, &message).await;
         match outcome {
             Ok(done) => {
-                let places = if receivers.is_empty() {
+                let heads = if receivers.is_empty() {
                     &[]
                 } else {
                     rows(&done, done.len().saturating_sub(1))
                 };
-                push::recalled(caller, &message, inbox::cursors(places)?, now).await;
+                push::recalled(caller, &message, inbox::cursors(heads)?, now).await;
                 return Ok(());
             }
             // Another device was faster: the next round sees it.
@@ -102,5 +103,5 @@ fn batch(message: &Message, receivers: &[u64], oldest: u64, now: u64) -> Batch {
         return batch;
     }
     let batch = inbox::append(inbox::guard(batch, receivers), receivers, Kind::Recall, message.id);
-    inbox::select_places(batch, receivers)
+    inbox::select_heads(batch, receivers)
 }

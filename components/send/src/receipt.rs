@@ -6,9 +6,9 @@ use guest::sql::{self, Row};
 use guest::{Caller, Error, Message, MessageState, Receipt, params};
 use message::Code;
 
+use crate::bounds::{CHUNK, MOST_IDS};
 use crate::draft::Draft;
 use crate::inbox::values;
-use crate::{CHUNK, MOST_IDS};
 
 /// The receipt of a message that was just kept.
 pub(crate) fn of(message: &Message) -> Receipt {
@@ -50,7 +50,7 @@ pub(crate) async fn status(caller: &Caller, messages: Vec<u64>) -> Result<Vec<Re
             format!(
                 "SELECT m.id, m.conversation_id, m.seq, m.state, m.created_at FROM messages m \
                  WHERE m.sender_id = ? AND m.id IN ({})",
-                sql::places(chunk.len())
+                sql::placeholders(chunk.len())
             ),
             params,
         )

@@ -11,22 +11,15 @@ use guest::telemetry::{Level, log};
 use guest::{Error, Message, MessageState, config, hint, now_ms, params};
 use message::{COLUMNS, before};
 
-use crate::unplaced::fan_out_threshold;
+use crate::bounds::{fan_out_threshold, first_delay_ms};
 use crate::{inbox, push};
 
-/// The delay before the first retry, unless `retry-after-ms` says otherwise.
-const FIRST_DELAY_MS: u64 = 5_000;
 /// The longest delay between two retries.
 const LONGEST_DELAY_MS: u64 = 60_000;
 /// How often a message is pushed again, unless `max-retries` says otherwise. Then the inbox keeps it for the pull.
 const MOST_RETRIES: u32 = 8;
 /// How many messages one sweep takes, unless `retry-batch` says otherwise; 400 at most.
 const BATCH: u32 = 200;
-
-/// The delay before the first retry.
-pub(crate) fn first_delay_ms() -> u64 {
-    config::value_or("retry-after-ms", FIRST_DELAY_MS)
-}
 
 /// Pushes what is due. Gives how many messages were handed on.
 pub(crate) async fn pending() -> Result<u32, Error> {
@@ -110,7 +103,7 @@ fn next_retry(now: u64, first_delay: u64, retries: u32, most: u32) -> Option<u64
     Some(now.saturating_add(delay.min(LONGEST_DELAY_MS)))
 }
 
-/// Pushes messages of two to the receivers that are online, each with its place in their inbox.
+/// Pushes messages of two to the receivers that are online, each with its seq in their inbox.
 ///
 /// Who is offline keeps their turns: the routes may have been lost with the store that held them and be
 /// there again by the next turn, and who is really away costs one look a turn.
@@ -130,17 +123,17 @@ async fn push_direct(messages: Vec<Message>) -> Result<u32, Error> {
         if online.as_ref().is_some_and(|online| !online.contains(&to)) {
             continue;
         }
-        let places = places(to, &messages).await;
+        let seqs = seqs(to, &messages).await;
         for message in messages {
-            let place = places.get(&message.id).copied();
-            push::message(nodes.clone(), vec![(to, place)], None, message).await;
+            let seq = seqs.get(&message.id).copied();
+            push::message(nodes.clone(), vec![(to, seq)], None, message).await;
             pushed += 1;
         }
     }
     Ok(pushed)
 }
 
-/// Below the threshold a member's message is a place in the inbox, and to find all places again would
+/// Below the threshold a member's message is an entry of the inbox, and to find all entries again would
 /// cost a search in each: the members are told how far their inboxes reach, and pull. From there on the
 /// message itself goes to the topic.
 async fn push_group(message: Message) {
@@ -166,13 +159,13 @@ async fn routes(users: Vec<u64>) -> (Vec<String>, Option<HashSet<u64>>) {
     }
 }
 
-/// The places of messages in the inbox of a user; a push without its place is better than none.
-async fn places(to: u64, messages: &[Message]) -> HashMap<u64, u64> {
+/// The seqs of messages in the inbox of a user; a push without its seq is better than none.
+async fn seqs(to: u64, messages: &[Message]) -> HashMap<u64, u64> {
     let ids: Vec<u64> = messages.iter().map(|message| message.id).collect();
-    inbox::recent_places(to, &ids).await.unwrap_or_else(|error| {
+    inbox::recent_seqs(to, &ids).await.unwrap_or_else(|error| {
         log(
             Level::Warn,
-            "retries go out without their places",
+            "retries go out without their seqs",
             &[("error", error.message)],
         );
         HashMap::new()

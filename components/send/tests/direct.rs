@@ -1,10 +1,5 @@
 //! Messages of two users: what is kept, what is pushed, and what a repeat is answered with.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test may panic"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 mod world;
 
@@ -19,9 +14,9 @@ fn a_message_to_an_online_user_is_one_route_one_batch_and_two_pushes() {
     world.online(&[1, 2]);
     send(1, 2, "first").unwrap();
     world.pushes();
-    let before = (world.routed.get(), world.batches.get(), world.queries.get());
+    let before = (world.routed(), world.batches(), world.queries());
     let receipt = send(1, 2, "second").unwrap();
-    let after = (world.routed.get(), world.batches.get(), world.queries.get());
+    let after = (world.routed(), world.batches(), world.queries());
     assert_eq!((after.0 - before.0, after.1 - before.1, after.2 - before.2), (1, 1, 0));
     assert_eq!((receipt.seq, receipt.state), (2, MessageState::Sending));
 
@@ -63,7 +58,7 @@ fn a_message_to_an_offline_user_waits_in_the_inbox() {
 fn a_receiver_who_connects_while_the_message_is_written_is_pushed_to() {
     let world = World::with_users(2);
     send(1, 2, "a").unwrap();
-    world.before_batch(|world| world.online(&[2]));
+    world.before_write(|world| world.online(&[2]));
     let receipt = send(1, 2, "b").unwrap();
     assert_eq!(receipt.state, MessageState::Sending);
     assert_eq!(world.pushes().len(), 1);

@@ -1,10 +1,5 @@
 //! Messages of groups on both sides of the threshold.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test may panic"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 mod world;
 
@@ -78,9 +73,9 @@ fn a_message_to_a_group_is_one_query_and_one_batch() {
     let world = World::with_users(4);
     world.group(GROUP, &[1, 2, 3]);
     send(1, "a").unwrap();
-    let before = (world.queries.get(), world.batches.get());
+    let before = (world.queries(), world.batches());
     send(2, "b").unwrap();
-    assert_eq!((world.queries.get() - before.0, world.batches.get() - before.1), (1, 1));
+    assert_eq!((world.queries() - before.0, world.batches() - before.1), (1, 1));
 }
 
 #[test]
@@ -157,7 +152,7 @@ fn who_joins_while_a_message_is_written_has_it_or_joined_behind_it() {
     let world = World::with_users(4);
     world.group(GROUP, &[1, 2, 3]);
     send(1, "a").unwrap();
-    world.before_batch(|world| world.join(GROUP, 4));
+    world.before_write(|world| world.join(GROUP, 4));
     send(1, "b").unwrap();
     assert_eq!(world.rows("SELECT user_id, seq FROM inbox WHERE user_id = 4"), [[4, 1]]);
 }
@@ -167,10 +162,10 @@ fn a_group_that_crosses_the_threshold_while_a_message_is_written_changes_its_way
     let world = World::with_users(4);
     world.set("fan-out-threshold", 4);
     world.group(GROUP, &[1, 2, 3]);
-    world.before_batch(|world| world.join(GROUP, 4));
+    world.before_write(|world| world.join(GROUP, 4));
     send(1, "a").unwrap();
     assert_eq!(world.one("SELECT COUNT(*) FROM inbox"), 0);
-    world.before_batch(|world| world.leave(GROUP, 4));
+    world.before_write(|world| world.leave(GROUP, 4));
     send(1, "b").unwrap();
     assert_eq!(world.one("SELECT COUNT(*) FROM inbox"), 2);
     assert_eq!(world.rows("SELECT seq FROM messages ORDER BY seq"), [[1], [2]]);
@@ -180,7 +175,7 @@ fn a_group_that_crosses_the_threshold_while_a_message_is_written_changes_its_way
 fn who_leaves_while_a_message_is_written_no_longer_sends_it() {
     let world = World::with_users(3);
     world.group(GROUP, &[1, 2, 3]);
-    world.before_batch(|world| world.leave(GROUP, 1));
+    world.before_write(|world| world.leave(GROUP, 1));
     assert_eq!(send(1, "a"), Err(ErrorCode::NotFound));
     assert_eq!(world.one("SELECT COUNT(*) FROM messages"), 0);
 }
@@ -309,8 +304,8 @@ fn the_cursor_of_a_member_goes_forward_only_and_not_past_the_end() {
     for id in ["a", "b", "c"] {
         send(1, id).unwrap();
     }
-    let set = |user, place| {
-        run(group_pull::Component::set_cursor(caller(user, "phone"), GROUP, place)).map_err(|error| error.code)
+    let set = |user, cursor| {
+        run(group_pull::Component::set_cursor(caller(user, "phone"), GROUP, cursor)).map_err(|error| error.code)
     };
     assert_eq!(set(2, 2), Ok(()));
     assert_eq!(set(2, 1), Ok(()));

@@ -1,11 +1,6 @@
 //! Messages of large groups through the cache: whatever happens, a page from there is the page of the store, and
 //! what was taken back stays so.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test may panic"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 mod world;
 
@@ -16,19 +11,18 @@ use group_pull::GroupPull;
 use guest::sql::Error as SqlError;
 use guest::{Error, ErrorCode, Message, Qos};
 use send::{Component, Delivery, Send};
-use world::dice::{Dice, seed};
-use world::{Fault, World, caller, run};
+use world::{Call, Fault, Random, World, caller, run, seed};
 
 const GROUP: u64 = 500;
 
-/// Messages, the next place, and whether there is more.
+/// Messages, the next seq, and whether there is more.
 type Page = Result<(Vec<Message>, u64, bool), ErrorCode>;
 
 fn large(members: u64) -> World {
     let world = World::with_users(members + 1);
     world.set("fan-out-threshold", 3);
     world.group(GROUP, &(1..=members).collect::<Vec<_>>());
-    world.cached.set(true);
+    world.cached(true);
     world
 }
 
@@ -71,12 +65,12 @@ fn go_on<T>(call: &mut Pin<&mut impl Future<Output = T>>, steps: u32) -> bool {
 }
 
 /// What was read of the store since the last time: queries and their rows.
-fn reads(world: &World) -> (u32, usize) {
-    (world.queries.take(), world.queried_rows.take())
+fn reads(world: &World) -> (u64, u64) {
+    world.reads()
 }
 
 fn lose_records(world: &World) {
-    while world.cache.evict(0).is_some() {}
+    while world.cache().evict(0).is_some() {}
 }
 
 /// A random run, and what was seen in it.
@@ -91,7 +85,7 @@ struct Run {
 const USERS: u64 = 8;
 
 impl Run {
-    fn step(&mut self, world: &World, dice: &mut Dice) {
+    fn step(&mut self, world: &World, dice: &mut Random) {
         let user = 1 + dice.below(USERS);
         match dice.below(100) {
             0..30 => self.send(world, dice, user),
@@ -100,8 +94,8 @@ impl Run {
                 run(recall(from, message)).unwrap();
             }
             35..38 => change(world, user),
-            38..44 => world.set_late(dice.below(100) as usize),
-            44..47 => drop(world.cache.evict(dice.below(100) as usize)),
+            38..44 => world.cache().release(dice.below(100) as usize),
+            44..47 => drop(world.cache().evict(dice.below(100) as usize)),
             47..55 if !self.sent.is_empty() => {
                 let (_, message) = self.sent[dice.below(self.sent.len() as u64) as usize];
                 run(Component::mark_sent(vec![message])).unwrap();
@@ -111,10 +105,10 @@ impl Run {
         }
     }
 
-    fn send(&mut self, world: &World, dice: &mut Dice, user: u64) {
+    fn send(&mut self, world: &World, dice: &mut Random, user: u64) {
         // Some records come late, some never, and some messages have none.
-        world.sets_wait.set(dice.below(20) == 0);
-        world.cached.set(dice.below(40) > 0);
+        world.cache().hold(dice.below(20) == 0);
+        world.cached(dice.below(40) > 0);
         let qos = match dice.below(60) {
             0 => Qos::ExactlyOnce,
             1..10 => Qos::AtMostOnce,
@@ -122,13 +116,13 @@ impl Run {
         };
         self.ended += 1;
         let sent = send_as(user, self.ended, qos);
-        world.cached.set(true);
-        world.sets_wait.set(false);
+        world.cached(true);
+        world.cache().hold(false);
         self.sent.extend(sent.map(|message| (user, message)));
     }
 
     /// The same pull through the cache and past it.
-    fn compare(&mut self, world: &World, dice: &mut Dice, user: u64) {
+    fn compare(&mut self, world: &World, dice: &mut Random, user: u64) {
         let last = world.one("SELECT last_seq FROM conversations") as u64;
         let back = dice.popular(60);
         let since = (dice.below(10) > 0).then(|| (last + 1).saturating_sub(back));
@@ -136,12 +130,12 @@ impl Run {
         reads(world);
         let through = run(pull(user, since, limit));
         let (_, rows) = reads(world);
-        world.cached.set(false);
+        world.cached(false);
         let past = run(pull(user, since, limit));
-        world.cached.set(true);
+        world.cached(true);
         assert_eq!(through, past, "user {user} since {since:?} limit {limit:?}");
         let messages = through.map_or(Vec::new(), |(messages, ..)| messages);
-        if rows < messages.len() {
+        if rows < messages.len() as u64 {
             self.from_cache += 1;
             self.recalled_from_cache += messages.iter().filter(|message| message.recalled_at.is_some()).count();
         }
@@ -165,7 +159,7 @@ fn change(world: &World, user: u64) {
 #[test]
 fn a_page_from_the_cache_is_the_page_of_the_store() {
     let seed = seed();
-    let mut dice = Dice(seed);
+    let mut dice = Random::new(seed);
     let mut run = Run::default();
     let world = large(USERS);
     for _ in 0..6000 {
@@ -206,11 +200,11 @@ fn what_was_taken_back_is_never_shown_again_however_calls_interleave() {
 #[test]
 fn a_record_that_is_put_after_its_message_was_taken_back_is_harmless() {
     let world = large(4);
-    world.sets_wait.set(true);
+    world.cache().hold(true);
     let message = send(1, 1);
     contents(2);
     run(recall(1, message)).unwrap();
-    world.set_late(0);
+    world.cache().release(0);
     contents(2);
     reads(&world);
     assert_eq!(contents(2), [""]);
@@ -238,24 +232,24 @@ fn a_recall_without_an_answer_is_seen_at_the_latest_when_it_is_repeated() {
 #[test]
 fn without_a_cache_nothing_fails_and_what_was_lost_is_counted() {
     let world = large(4);
-    world.cached.set(false);
+    world.cached(false);
     send(1, 1);
-    assert_eq!(world.counted.borrow().get("mpim_cache_puts_lost"), Some(&1));
+    assert_eq!(world.telemetry().counted("mpim_cache_puts_lost"), 1);
     assert_eq!(contents(2), ["text 1"]);
-    world.cached.set(true);
+    world.cached(true);
     send(1, 2);
     assert_eq!(contents(2), ["text 1", "text 2"], "one of them has no record");
 }
 
 #[test]
-fn a_record_that_cannot_be_read_or_is_another_places_sends_the_reader_to_the_store() {
+fn a_record_that_cannot_be_read_or_is_another_seqs_sends_the_reader_to_the_store() {
     let world = large(4);
     send(1, 1);
     send(1, 2);
-    let key = |place: u64| format!("record/1/{GROUP}/{place}");
-    let second = world.cache.get_many(&[key(2)]).remove(0).unwrap();
+    let key = |seq: u64| format!("record/1/{GROUP}/{seq}");
+    let second = world.cache().get(&key(2)).unwrap();
     for wrong in [vec![7], second] {
-        world.cache.set(key(1), wrong);
+        world.cache().set(key(1), wrong);
         assert_eq!(contents(2), ["text 1", "text 2"]);
     }
 }
@@ -272,7 +266,7 @@ fn a_record_is_there_before_the_push_and_only_for_a_large_group() {
         None,
         None
     ));
-    while world.cache.get_many(&[format!("record/1/{GROUP}/1")])[0].is_none() {
+    while world.cache().get(&format!("record/1/{GROUP}/1")).is_none() {
         assert!(!go_on(&mut sending.as_mut(), 1));
     }
     assert_eq!(world.pushes().len(), 0);
@@ -280,7 +274,7 @@ fn a_record_is_there_before_the_push_and_only_for_a_large_group() {
     world.set("fan-out-threshold", 100);
     lose_records(&world);
     send(1, 1);
-    assert_eq!(world.cache.evict(0), None);
+    assert_eq!(world.cache().evict(0), None);
 }
 
 #[test]
@@ -311,8 +305,8 @@ fn a_very_long_message_has_no_record() {
         ))
         .unwrap();
     }
-    assert_eq!(world.cache.evict(0), Some(format!("record/1/{GROUP}/1")));
-    assert_eq!(world.cache.evict(0), None);
+    assert_eq!(world.cache().evict(0), Some(format!("record/1/{GROUP}/1")));
+    assert_eq!(world.cache().evict(0), None);
 }
 
 #[test]
@@ -348,10 +342,10 @@ fn who_has_everything_costs_one_row() {
     send(1, 1);
     contents(2);
     reads(&world);
-    let calls = world.cache_calls.get();
+    let calls = world.calls(Call::CACHE);
     assert_eq!(run(pull(2, Some(1), None)), Ok((vec![], 1, false)));
     assert_eq!(run(pull(2, Some(2), None)), Err(ErrorCode::Invalid));
-    assert_eq!((reads(&world), world.cache_calls.get() - calls), ((2, 2), 2));
+    assert_eq!((reads(&world), world.calls(Call::CACHE) - calls), ((2, 2), 2));
 }
 
 #[test]
@@ -369,12 +363,12 @@ fn two_hundred_members_with_the_last_fifty_messages_cost_the_store_a_tenth_of_th
         // At first nobody's membership is cached.
         for round in ["first", "second"] {
             reads(&world);
-            world.cache_calls.set(0);
+            let before = world.calls(Call::CACHE);
             for member in 1..=MEMBERS {
                 let (messages, ..) = run(pull(member, Some(10), Some(50))).unwrap();
                 assert_eq!(messages.len(), 50);
             }
-            let ((queries, rows), calls) = (reads(&world), world.cache_calls.get());
+            let ((queries, rows), calls) = (reads(&world), world.calls(Call::CACHE) - before);
             println!(
                 "{round} pulls, records {with_records}: {queries} queries, {rows} rows, {calls} calls of the cache"
             );

@@ -1,10 +1,5 @@
 //! The sweep: who is pushed to again, and how often.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test may panic"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 mod world;
 
@@ -14,7 +9,7 @@ use world::calls::{ack, cursors, pull, send};
 use world::{Push, World, run};
 
 #[test]
-fn what_is_not_acknowledged_is_pushed_again_at_its_place() {
+fn what_is_not_acknowledged_is_pushed_again_with_its_cursor() {
     let world = World::with_users(2);
     world.online(&[2]);
     world.set("retry-after-ms", 0);
@@ -49,6 +44,23 @@ fn retries_end_and_leave_the_message_to_the_pull() {
 }
 
 #[test]
+fn a_message_is_pushed_again_after_its_delay_which_doubles_and_not_before() {
+    let world = World::with_users(2);
+    world.online(&[2]);
+    send(1, 2, "a").unwrap();
+    for delay_ms in [5_000, 10_000, 20_000, 40_000, 60_000, 60_000] {
+        world.clock().advance_ms(delay_ms - 1);
+        assert_eq!(
+            run(Component::retry_pending()).unwrap(),
+            0,
+            "{delay_ms} ms are not over"
+        );
+        world.clock().advance_ms(1);
+        assert_eq!(run(Component::retry_pending()).unwrap(), 1, "{delay_ms} ms are over");
+    }
+}
+
+#[test]
 fn who_lost_their_route_for_a_while_is_pushed_to_afterwards() {
     let world = World::with_users(2);
     world.online(&[2]);
@@ -67,7 +79,7 @@ fn two_sweeps_at_once_push_a_message_once() {
     world.set("retry-after-ms", 0);
     send(1, 2, "a").unwrap();
     world.pushes();
-    world.before_batch(|world| world.exec("UPDATE messages SET retry_count = retry_count + 1"));
+    world.before_write(|world| world.exec("UPDATE messages SET retry_count = retry_count + 1"));
     assert_eq!(run(Component::retry_pending()).unwrap(), 0);
     assert!(world.pushes().is_empty());
 }

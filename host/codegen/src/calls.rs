@@ -4,9 +4,8 @@ use std::fmt::Write as _;
 
 use wit_parser::{InterfaceId, Resolve, Type, TypeDefKind, WorldId, WorldItem};
 
-use crate::Bindings;
 use crate::json::is_sendable;
-use crate::names::ident;
+use crate::names::{Bindings, ident};
 
 /// A method of a function.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,9 +96,9 @@ impl Edge<'_> {
              pub(crate) const METHODS: &[::edge::Method] = &[\n{table}];\n\
              /// Calls a method.\n\
              pub(crate) async fn call(method: &str, params: ::wire::Value, caller: Option<::edge::Caller>) -> ::edge::Answer {{\n\
-             let place = ::wire::json::Place::PARAMS;\n\
+             let at = ::wire::json::JsonPath::PARAMS;\n\
              match method {{\n{arms}\
-             _ => {{ let _ = (params, caller, place); Err(::edge::unknown()) }}\n}}\n}}\n"
+             _ => {{ let _ = (params, caller, at); Err(::edge::unknown()) }}\n}}\n}}\n"
         )
     }
 
@@ -138,10 +137,7 @@ impl Edge<'_> {
         let mut code = format!("{:?} => {{\n", method.name);
         let taken = function.params.len() - usize::from(method.takes_caller);
         let mutable = if taken > 0 { "mut " } else { "" };
-        let _ = writeln!(
-            code,
-            "let {mutable}members = ::wire::json::Members::of(params, &place)?;"
-        );
+        let _ = writeln!(code, "let {mutable}members = ::wire::json::Members::of(params, &at)?;");
         let mut given = Vec::new();
         for (index, param) in function.params.iter().enumerate() {
             if index == 0 && method.takes_caller {

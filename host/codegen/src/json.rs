@@ -4,8 +4,7 @@ use std::fmt::Write as _;
 
 use wit_parser::{Case, Enum, Flags, InterfaceId, Record, Resolve, Type, TypeDefKind, TypeId, Variant};
 
-use crate::Bindings;
-use crate::names::{camel, ident};
+use crate::names::{Bindings, camel, ident};
 
 /// The longest tuple: `wire::json::Json` has no longer one, nor does Rust show or compare one.
 const TUPLE_MAX: usize = 12;
@@ -36,7 +35,7 @@ fn implementation(bindings: &Bindings<'_>, id: TypeId) -> Option<String> {
     };
     Some(format!(
         "impl ::wire::json::Json for {path} {{\n\
-         fn read(value: ::wire::Value, place: &::wire::json::Place<'_>) -> Result<Self, ::wire::json::Mismatch> {{\n\
+         fn read(value: ::wire::Value, at: &::wire::json::JsonPath<'_>) -> Result<Self, ::wire::json::Mismatch> {{\n\
          {read}\n}}\n\
          fn write(&self, out: &mut Vec<u8>) {{\n{write}\n}}\n}}\n"
     ))
@@ -63,7 +62,7 @@ pub(crate) fn is_sendable(resolve: &Resolve, ty: &Type) -> bool {
 }
 
 fn of_record(record: &Record) -> (String, String) {
-    let mut read = "let mut members = ::wire::json::Members::of(value, place)?;\nlet this = Self {\n".to_owned();
+    let mut read = "let mut members = ::wire::json::Members::of(value, at)?;\nlet this = Self {\n".to_owned();
     let mut write = "::wire::json::Record::begin(out)".to_owned();
     for field in &record.fields {
         let (name, ident) = (&field.name, ident(&field.name));
@@ -77,7 +76,7 @@ fn of_record(record: &Record) -> (String, String) {
 }
 
 fn of_enum(path: &str, names: &Enum) -> (String, String) {
-    let mut read = "::wire::json::enumeration(value, place, &[".to_owned();
+    let mut read = "::wire::json::enumeration(value, at, &[".to_owned();
     let mut write = "let name = match self {\n".to_owned();
     for case in &names.cases {
         let (name, camel) = (&case.name, camel(&case.name));
@@ -91,7 +90,7 @@ fn of_enum(path: &str, names: &Enum) -> (String, String) {
 
 fn of_variant(path: &str, variant: &Variant) -> (String, String) {
     let names: Vec<&str> = variant.cases.iter().map(|case| case.name.as_str()).collect();
-    let mut read = format!("::wire::json::case_of(value, place, &{names:?}, |which, name, payload| match which {{\n");
+    let mut read = format!("::wire::json::case_of(value, at, &{names:?}, |which, name, payload| match which {{\n");
     let mut write = "match self {\n".to_owned();
     let last = variant.cases.len().saturating_sub(1);
     for (which, case) in variant.cases.iter().enumerate() {
@@ -102,7 +101,7 @@ fn of_variant(path: &str, variant: &Variant) -> (String, String) {
         } else {
             which.to_string()
         };
-        let take = "::wire::json::Payload::take(payload, name, place)";
+        let take = "::wire::json::Payload::take(payload, name, at)";
         let _ = match ty {
             Some(_) => writeln!(read, "{pattern} => {take}.map({path}::{camel}),"),
             None => writeln!(read, "{pattern} => {take}.map(|()| {path}::{camel}),"),
@@ -132,7 +131,7 @@ fn of_flags(path: &str, flags: &Flags) -> (String, String) {
     let constants = constants.join(", ");
     let read = format!(
         "let all = [{constants}];\n\
-         let set = ::wire::json::flags(value, place, &{names:?})?;\n\
+         let set = ::wire::json::flags(value, at, &{names:?})?;\n\
          Ok(set.into_iter().filter_map(|at| all.get(at)).fold({path}::empty(), |set, flag| set | *flag))"
     );
     let write = format!(

@@ -11,6 +11,8 @@ use serde_json::value::RawValue;
 pub const ALIVE: &str = "/cluster/alive";
 /// The nodes that may have missed something.
 pub const BEHIND: &str = "/cluster/behind";
+/// The consumer group of a gateway at the queue of its node.
+pub const GROUP: &str = "gateway";
 /// For how long a node that may have missed something can be told so.
 pub const BEHIND_MS: u64 = 600_000;
 

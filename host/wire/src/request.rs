@@ -3,10 +3,15 @@
 use serde_json::{Map, Value};
 
 use crate::error::EdgeError;
-use crate::json::{Members, Mismatch, Place};
+use crate::json::{JsonPath, Members, Mismatch};
 
 /// The header by which an operator says on whose behalf it calls: the JSON of a `caller` record, or [`ANONYMOUS`].
 pub const CALLER: &str = "mpim-caller";
+/// The header by which an operator says in which context it calls: what is left of the deadline, how deep the call is, which
+/// try it is, the cohort and the mode.
+pub const CONTEXT: &str = "mpim-context";
+/// The header of W3C Trace Context.
+pub const TRACEPARENT: &str = "traceparent";
 /// A client that is not logged in.
 pub const ANONYMOUS: &str = "anonymous";
 
@@ -25,8 +30,8 @@ pub struct Caller {
 
 impl Caller {
     fn read(value: Value) -> Result<Self, Mismatch> {
-        let place = Place::CALLER;
-        let mut members = Members::of(value, &place)?;
+        let at = JsonPath::CALLER;
+        let mut members = Members::of(value, &at)?;
         let caller = Self {
             user: members.take("user")?,
             session: members.take("session")?,

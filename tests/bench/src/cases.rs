@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use contract::sql::Value;
-use wasmtime::component::Val;
+use runtime::Val;
 
 use crate::stand::Stand;
 
@@ -102,7 +102,7 @@ pub(crate) async fn all(stand: &Rc<Stand>) -> anyhow::Result<Vec<Case>> {
 /// One of two people who write to each other, over one connection.
 struct Person {
     native: guest::Caller,
-    component: mpim::identity::Caller,
+    component: call::User,
     connection: guest::Connection,
 }
 
@@ -125,7 +125,7 @@ impl Person {
                 device: device.to_string(),
                 device_class: "phone".to_owned(),
             },
-            component: mpim::identity::Caller {
+            component: call::User {
                 user,
                 session,
                 device,
@@ -137,7 +137,7 @@ impl Person {
 
 /// How many items a field of an answer has.
 fn length(answer: Option<&Val>, name: &str) -> anyhow::Result<u64> {
-    match answer.and_then(|answer| mpim::values::field(answer, name)) {
+    match answer.and_then(|answer| runtime::values::field(answer, name)) {
         Some(Val::List(items)) => Ok(items.len() as u64),
         _ => anyhow::bail!("the answer has no list `{name}`"),
     }

@@ -3,7 +3,7 @@
 //! Both ways are called in process, from the same thread, over the same backends: a store in SQLite whose writes are
 //! synced, and cache, metadata and queue in memory, or MariaDB and Redis where they are named. Natively a call is the code of the component built for this
 //! machine, with typed values in and out; what it imports goes straight to the backends (see [`native`]), and what other
-//! functions it calls to their native code. As a component it is a call of the host's dispatch, as the gateway makes it:
+//! functions it calls to their native code. As a component it is a call of the host's invoke layer, as the gateway makes it:
 //! with its deadline, breaker, sandbox and measures. Windows of both take turns.
 
 mod cases;
@@ -68,7 +68,7 @@ struct Options {
 
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
-    mpim::telemetry::start();
+    telemetry::start();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let comparisons = LocalSet::new().block_on(&runtime, measured(&options))?;
     if options.side.is_some() {

@@ -179,7 +179,7 @@ async fn window(
     let wall = begun.elapsed();
     let (cpu, thread) = (process(&stand.servers).saturating_sub(cpu), own() - thread);
     stand.drain().await?;
-    mpim::telemetry::upkeep();
+    telemetry::upkeep();
     latencies.sort_unstable();
     #[expect(clippy::cast_precision_loss, reason = "a number of calls is far smaller than 2^52")]
     let each = |time: Duration| time.as_secs_f64() * 1e6 / calls as f64;

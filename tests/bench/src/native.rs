@@ -12,8 +12,10 @@ use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use capabilities::Services;
+use config::FunctionSettings;
 use contacts::Relations as _;
 use contract::Fault;
 use guest::bindings::mpim::host::cache::{Filled, Found};
@@ -22,8 +24,6 @@ use guest::native::{Answer, Host, Step, give};
 use guest::route::Decision;
 use guest::sql::{Error as SqlError, Outcome, Value};
 use guest::{Audience, Error, HostError, Kick, Message, PresenceChange, Priority, StateChange, Waiting, queue};
-use mpim::capabilities::Node;
-use mpim::config::FunctionSettings;
 use route::Route as _;
 use wire::push::shared_topic;
 
@@ -32,7 +32,7 @@ const DEADLINE: Duration = Duration::from_secs(5);
 
 /// The imports of one function.
 pub(crate) struct Native {
-    node: Arc<Node>,
+    node: Arc<Services>,
     function: Arc<str>,
     cache_space: String,
     config: BTreeMap<String, String>,
@@ -45,7 +45,7 @@ pub(crate) struct Native {
 impl Native {
     /// The imports of a function with its settings.
     pub(crate) fn new(
-        node: &Arc<Node>,
+        node: &Arc<Services>,
         function: &str,
         settings: &FunctionSettings,
         cost: password::Cost,
@@ -127,6 +127,15 @@ fn done<T: 'static>(answer: T) -> Answer<T> {
 }
 
 impl Host for Native {
+    fn now_ms(&self) -> u64 {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn fill_random(&self, bytes: &mut [u8]) -> Result<(), HostError> {
+        getrandom::fill(bytes).map_err(|error| HostError::Unavailable(error.to_string()))
+    }
+
     fn next_id(&self) -> u64 {
         // A node without a number gives none; zero is refused by the key of what it is for.
         self.node.ids.next().unwrap_or_default()
@@ -167,7 +176,11 @@ impl Host for Native {
     fn lookup(&self, keys: Vec<String>) -> Answer<Result<Vec<Found>, HostError>> {
         let (node, function, keys) = (self.node.clone(), self.function.clone(), self.looked_up(&keys));
         Box::pin(async move {
-            let (found, _) = node.read_through.lookup(&node.cache, &function, &keys).await.map_err(fault)?;
+            let (found, _) = node
+                .read_through
+                .lookup(&node.cache, &function, &keys)
+                .await
+                .map_err(fault)?;
             Ok(found.into_iter().map(values::found).collect())
         })
     }
@@ -251,13 +264,13 @@ impl Host for Native {
             let route::Decision {
                 nodes,
                 online,
-                several,
+                multi_connection,
                 offline,
             } = route::Component::route_message(users).await?;
             Ok(Decision {
                 nodes,
                 online,
-                several,
+                multi_connection,
                 offline,
             })
         })

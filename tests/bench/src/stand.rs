@@ -7,18 +7,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, bail};
-use backends::read_through::ReadThrough;
+use call::{Caller, Context as CallContext, User};
+use capabilities::Services;
+use config::Settings;
+use config::manifest::{FunctionSource, Source};
 use contract::sql::{Step, Value};
-use mpim::breakers::Breaker;
-use mpim::capabilities::{Ids, Loan, Node, Passwords, Peers, now_ms};
-use mpim::config::Settings;
-use mpim::deployments::Method;
-use mpim::dispatch::Dispatch;
-use mpim::engine::Engine;
-use mpim::identity::Caller;
-use mpim::manifest::{FunctionSource, Source};
-use mpim::storage::Storage;
-use wasmtime::component::Val;
+use invoke::{Input, Invoke, Route};
+use runtime::Engine;
+use runtime::Val;
+use snowflake::{Loan, now_ms};
 use wire::push::{Push, shared_topic};
 
 use crate::Options;
@@ -43,9 +40,9 @@ pub(crate) struct Functions {
 
 /// One node, both ways.
 pub(crate) struct Stand {
-    pub(crate) dispatch: Arc<Dispatch>,
+    pub(crate) invoke: Arc<Invoke>,
     pub(crate) native: Functions,
-    pub(crate) node: Arc<Node>,
+    pub(crate) node: Arc<Services>,
     /// Processes that keep the data.
     pub(crate) servers: Vec<u32>,
     /// Last: its files are removed when nobody uses them any more.
@@ -66,9 +63,9 @@ impl Stand {
         let node = Arc::new(node(&folder.0, &settings).await?);
         let native = natives(&node, &settings, &functions)?;
         let engine = Engine::new(&settings.sandboxes, None).map_err(anyhow::Error::from)?;
-        let dispatch = Dispatch::load(functions, &settings, &Arc::new(engine), &node).await?;
+        let invoke = Invoke::load(functions, None, &settings, &Arc::new(engine), &node).await?;
         Ok(Self {
-            dispatch,
+            invoke,
             native,
             node,
             servers: options.cpu_of.clone(),
@@ -77,8 +74,8 @@ impl Stand {
     }
 
     /// A method of a component.
-    pub(crate) fn method(&self, function: &str, method: &str) -> anyhow::Result<Arc<Method>> {
-        let found = self.dispatch.method(function, method).cloned();
+    pub(crate) fn method(&self, function: &str, method: &str) -> anyhow::Result<Arc<Route>> {
+        let found = self.invoke.table().route(function, method);
         found.with_context(|| format!("no method {function}.{method}"))
     }
 
@@ -106,8 +103,8 @@ impl Stand {
     pub(crate) async fn drain(&self) -> anyhow::Result<()> {
         let last_seen = shared_topic("presence/last-seen");
         let pushes = Push::topic(NODE);
-        let near = self.node.near.iter().map(|near| (near, &pushes));
-        for (queue, topic) in near.chain([(&self.node.queue, &pushes), (&self.node.queue, &last_seen)]) {
+        let local = self.node.local_queue.iter().map(|queue| (queue, &pushes));
+        for (queue, topic) in local.chain([(&self.node.queue, &pushes), (&self.node.queue, &last_seen)]) {
             loop {
                 let entries = queue.receive(topic, "bench", 1024, 0).await?;
                 if entries.is_empty() {
@@ -123,19 +120,20 @@ impl Stand {
 
 /// A call of a component as the gateway makes it; what its ok case has.
 pub(crate) async fn ask(
-    dispatch: &Dispatch,
-    method: &Method,
-    caller: Option<Caller>,
+    invoke: &Invoke,
+    route: &Route,
+    caller: Option<User>,
     arguments: Vec<Val>,
 ) -> anyhow::Result<Option<Val>> {
-    let answer = if method.public {
-        dispatch.call(method, caller, arguments).await
+    let caller = if route.signature.public {
+        Caller::from(caller)
     } else {
-        dispatch.system(method, arguments).await
+        Caller::System
     };
-    match answer? {
-        Ok(value) => Ok(value),
-        Err(error) => bail!("{} answered {error:?}", method.full_name()),
+    let context = CallContext::begin(caller, route.deadline());
+    match invoke.call(route, Input::Values(arguments), context).await {
+        Ok(answer) => Ok(answer.into_value()),
+        Err(error) => bail!("{} answered {error:?}", route.signature.full_name()),
     }
 }
 
@@ -162,37 +160,20 @@ fn application(folder: &Path, components: &Path) -> anyhow::Result<(Settings, BT
     Ok((application.settings, application.functions))
 }
 
-async fn node(folder: &Path, settings: &Settings) -> anyhow::Result<Node> {
-    let storage = Storage::open(folder, NODE, settings).await?;
-    let ids = Ids::default();
+async fn node(folder: &Path, settings: &Settings) -> anyhow::Result<Services> {
+    let services = Services::new(NODE, node::storage::open(folder, NODE, settings).await?, settings);
     let hours = Duration::from_secs(24 * 3600);
-    ids.lend(Loan {
+    services.ids.lend(Loan {
         worker: 1,
         after_ms: now_ms(),
         until_ms: now_ms() + 24 * 3_600_000,
         ends: Instant::now() + hours,
     });
-    let breaker = || Breaker::new(settings.breaker.clone());
-    Ok(Node {
-        sql: storage.sql,
-        sql_reads: breaker(),
-        sql_writes: breaker(),
-        cache: storage.cache,
-        read_through: ReadThrough::new(settings.read_through.clone()),
-        metadata: storage.metadata,
-        metadata_calls: breaker(),
-        queue: storage.queue,
-        near: storage.near,
-        queue_calls: breaker(),
-        peers: Peers::new(NODE),
-        name: NODE.into(),
-        ids,
-        passwords: Passwords::new(settings.password.clone()),
-    })
+    Ok(services)
 }
 
 fn natives(
-    node: &Arc<Node>,
+    node: &Arc<Services>,
     settings: &Settings,
     functions: &BTreeMap<String, FunctionSource>,
 ) -> anyhow::Result<Functions> {

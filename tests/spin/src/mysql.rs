@@ -84,9 +84,7 @@ async fn open(guest: &Accessor<Guest>, address: &str) -> Result<Resource<Handle>
     if !permits.allow(address, "mysql").map_err(Failure::Other)? {
         return Err(Failure::ConnectionFailed(format!("address {address} is not permitted")));
     }
-    let connection = connect(address)
-        .await
-        .map_err(|error| Failure::ConnectionFailed(format!("{:?}", anyhow::Error::from(error))))?;
+    let connection = connect(address).await.map_err(Failure::ConnectionFailed)?;
     let number = open.keep(Arc::new(Mutex::new(connection)));
     let too_many = || Failure::ConnectionFailed("too many connections".to_owned());
     number.map(Resource::new_own).ok_or_else(too_many)
@@ -94,19 +92,40 @@ async fn open(guest: &Accessor<Guest>, address: &str) -> Result<Resource<Handle>
 
 /// The one connection of a pool of its own: the pool ends with it, resets and closes it when its handle is gone, and
 /// the server then rolls back what was not committed.
-async fn connect(address: &str) -> mysql_async::Result<Conn> {
-    let mut address = Url::parse(address).map_err(mysql_async::UrlError::from)?;
+///
+/// As on Spin `ssl-mode` alone decides about TLS, whatever else the address says of it. There is none here: an address
+/// that asks for it is refused.
+async fn connect(address: &str) -> Result<Conn, String> {
+    let (address, with_tls) = split_tls(address).map_err(|error| told(error.into()))?;
+    if with_tls {
+        return Err("this stand-in has no TLS".to_owned());
+    }
+    let options = Opts::from_url(address.as_str()).map_err(|error| told(error.into()))?;
+    let options = OptsBuilder::from_opts(options).ssl_opts(None);
+    Pool::new(options).get_conn().await.map_err(told)
+}
+
+fn told(error: mysql_async::Error) -> String {
+    format!("{:?}", anyhow::Error::from(error))
+}
+
+/// An address without what it says of TLS in the way that Spin reads, and whether it asks for it.
+fn split_tls(address: &str) -> Result<(Url, bool), mysql_async::UrlError> {
+    let mut address = Url::parse(address)?;
+    let is_mode = |name: &str| ["ssl-mode", "sslmode"].contains(&name.to_lowercase().as_str());
+    let with_tls = address
+        .query_pairs()
+        .any(|(name, value)| is_mode(&name) && value.to_lowercase() != "disabled");
     let kept: Vec<(String, String)> = address
         .query_pairs()
-        .filter(|(name, _)| !["ssl-mode", "sslmode"].contains(&name.to_lowercase().as_str()))
+        .filter(|(name, _)| !is_mode(name))
         .map(|(name, value)| (name.into_owned(), value.into_owned()))
         .collect();
     address.set_query(None);
     if !kept.is_empty() {
         address.query_pairs_mut().extend_pairs(kept);
     }
-    let options = OptsBuilder::from_opts(Opts::from_url(address.as_str())?);
-    Pool::new(options).get_conn().await
+    Ok((address, with_tls))
 }
 
 /// A statement without rows. How many rows it has touched is not told.

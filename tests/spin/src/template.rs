@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A text with places for values.
+/// A text with names that stand for values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Template {
     parts: Vec<Part>,
@@ -45,7 +45,7 @@ impl Template {
         })
     }
 
-    /// The text with the values in their places.
+    /// The text with the values for their names.
     pub(crate) fn fill<E>(&self, value: impl Fn(&str) -> Result<String, E>) -> Result<String, E> {
         self.parts
             .iter()
@@ -71,7 +71,7 @@ mod tests {
     use super::Template;
 
     #[test]
-    fn values_take_the_places_of_their_names() {
+    fn values_stand_for_their_names() {
         let template = Template::parse("redis://{{host}}:{{ port }}/0").unwrap();
         assert_eq!(template.names().collect::<Vec<_>>(), ["host", "port"]);
         let filled = template.fill(|name| Ok::<_, ()>(format!("<{name}>")));

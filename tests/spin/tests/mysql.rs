@@ -230,7 +230,7 @@ fn rows_that_nobody_reads_do_not_block_their_connection() {
         { "query_unread": [0, many, []] },
         query("SELECT 7 AS a"),
         query(many),
-        { "together": [query("SELECT SLEEP(0.05) AS a"), query("SELECT 1 AS b"), query("SELECT CONNECTION_ID() AS c")] },
+        { "at_once": [query("SELECT SLEEP(0.05) AS a"), query("SELECT 1 AS b"), query("SELECT CONNECTION_ID() AS c")] },
     ]));
     assert_eq!(given[1], "unread");
     assert_eq!(given[2], "a DbDataType::Int32\n[DbValue::Int32(7)]");
@@ -271,4 +271,17 @@ fn a_connection_that_cannot_be_says_why() {
         given[1]
     );
     assert_eq!(given[2], "opened");
+}
+
+#[test]
+fn ssl_mode_alone_asks_for_tls_and_what_else_does_is_passed_over() {
+    let (_server, stand, url) = stand();
+    let given = stand.run(&json!([
+        { "open_mysql": format!("{url}?ssl-mode=required") },
+        { "open_mysql": format!("{url}?sslmode=Preferred&client_found_rows=true") },
+        { "open_mysql": format!("{url}?ssl-mode=DISABLED") },
+        { "open_mysql": format!("{url}?require_ssl=true") },
+    ]));
+    let refused = "MysqlError(Error::ConnectionFailed(\"this stand-in has no TLS\"))";
+    assert_eq!(given, [refused, refused, "opened", "opened"]);
 }

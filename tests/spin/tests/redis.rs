@@ -6,7 +6,7 @@ use servers::redis::Redis;
 use crate::stand::Stand;
 
 /// A script that answers with a list in a list, and whatever else Redis has.
-const NESTED: &str = "return {1, {'two', {}, {3, false}}, {ok = 'FINE'}}";
+const TREE: &str = "return {1, {'two', {}, {3, false}}, {ok = 'FINE'}}";
 
 #[test]
 fn an_answer_is_flattened_without_a_trace_of_its_lists() {
@@ -18,7 +18,7 @@ fn an_answer_is_flattened_without_a_trace_of_its_lists() {
         { "redis": [0, "GET", ["key"]] },
         { "redis": [0, "GET", ["missing"]] },
         { "redis": [0, "INCR", ["key"]] },
-        { "redis": [0, "EVAL", [NESTED, 0]] },
+        { "redis": [0, "EVAL", [TREE, 0]] },
         { "redis": [0, "KEYS", ["none*"]] },
         { "get": [0, "key"] },
     ]));
@@ -95,7 +95,7 @@ fn each_open_is_one_connection_which_ends_with_its_handle() {
     let given = stand.run(&json!([
         { "open_redis": url },
         { "redis": [0, "CLIENT", ["ID"]] },
-        { "together": [{ "redis": [0, "CLIENT", ["ID"]] }, { "redis": [0, "CLIENT", ["ID"]] }] },
+        { "at_once": [{ "redis": [0, "CLIENT", ["ID"]] }, { "redis": [0, "CLIENT", ["ID"]] }] },
         { "open_redis": url },
         { "redis": [1, "CLIENT", ["ID"]] },
         { "close_redis": 1 },
@@ -146,4 +146,13 @@ fn a_connection_whose_server_is_gone_stays_broken() {
     let given: Vec<String> = serde_json::from_str(&waiting.end().body).expect("texts");
     assert!(given[1].starts_with("Error::Other("), "{}", given[1]);
     assert_eq!(given[2], "Error::Other(\"broken pipe\")");
+}
+
+#[test]
+fn tls_has_a_scheme_of_its_own_which_must_be_allowed_by_its_name() {
+    let steps = json!([{ "open_redis": "rediss://127.0.0.1:1" }]);
+    let stand = Stand::start(&["redis://127.0.0.1:*"]);
+    assert_eq!(stand.run(&steps), ["Error::InvalidAddress"]);
+    let stand = Stand::start(&["redis://127.0.0.1:*", "rediss://*:*"]);
+    assert_eq!(stand.run(&steps), ["Error::Other(\"this stand-in has no TLS\")"]);
 }

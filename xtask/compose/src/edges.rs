@@ -198,8 +198,11 @@ fn code(
         true => {
             "use crate::bindings::mpim::spin::instance::{Error, prepare};\n\
              prepare().await.map_err(|error| {\n\
-             let (Error::Invalid(text) | Error::Unavailable(text) | Error::Overloaded(text) | Error::Timeout(text)) = error;\n\
-             ::wire::error::EdgeError::passing(\"unavailable\", text)\n})"
+             let (code, text) = match error {\n\
+             Error::Invalid(text) | Error::Unavailable(text) => (\"unavailable\", text),\n\
+             Error::Overloaded(text) => (\"overloaded\", text),\n\
+             Error::Timeout(text) => (\"timeout\", text),\n};\n\
+             ::wire::error::EdgeError::passing(code, text)\n})"
         }
         false => "Ok(())",
     };

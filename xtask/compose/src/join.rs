@@ -26,7 +26,7 @@ const TYPES: [&str; 3] = [
     "mpim:host/gateway@0.1.0",
 ];
 
-/// Puts every function together.
+/// Joins every function with what it needs.
 pub(crate) fn all(root: &Path, manifest: &Manifest, functions: &Functions, out: &Path) -> Result<()> {
     let built = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |folder| root.join(folder));
     for (name, _) in functions.iter() {

@@ -1,6 +1,6 @@
 //! Composes an application for Spin, in two steps, with a build between them: `edges` writes a small component for each
-//! function that answers HTTP and knows the function's types; `join` puts each of them, its function, the functions
-//! that this one calls and the adapters together into one component without imports but those of the platform.
+//! function that answers HTTP and knows the function's types; `join` composes each of them, its function, the functions
+//! that this one calls and the adapters into one component without imports but those of the platform.
 //!
 //! Called by `cargo xtask spin`, in the folder of the checkout. Another application of the same functions, with other
 //! settings, is joined by naming its manifest and the folder for what is made.

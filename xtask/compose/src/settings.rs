@@ -16,8 +16,8 @@ struct Settings<'a> {
     config: BTreeMap<&'a str, String>,
 }
 
-/// Where the text begins in the memory; before it are its place and its length.
-const PLACE: u32 = 16;
+/// Where the text begins in the memory; before it are its offset and its length.
+const OFFSET: u32 = 16;
 const PAGE: usize = 64 * 1024;
 
 /// The component for a function of this name.
@@ -32,14 +32,14 @@ pub(crate) fn component(name: &str, function: &Function) -> Result<Vec<u8>> {
             .collect(),
     };
     let json = serde_json::to_string(&settings)?;
-    let pages = (json.len() + PLACE as usize).div_ceil(PAGE);
-    let head = [PLACE.to_le_bytes(), u32::try_from(json.len())?.to_le_bytes()].concat();
+    let pages = (json.len() + OFFSET as usize).div_ceil(PAGE);
+    let head = [OFFSET.to_le_bytes(), u32::try_from(json.len())?.to_le_bytes()].concat();
     let text = format!(
         r#"(component
             (core module $said
                 (memory (export "memory") {pages})
                 (data (i32.const 0) "{}")
-                (data (i32.const {PLACE}) "{}")
+                (data (i32.const {OFFSET}) "{}")
                 (func (export "settings") (result i32) i32.const 0))
             (core instance $said (instantiate $said))
             (alias core export $said "memory" (core memory $memory))

@@ -4,9 +4,9 @@ use super::*;
 
 #[test]
 fn a_conversation_of_two_is_no_group() {
-    let host = host(1..=2);
-    host.run("INSERT INTO conversations VALUES (77, 1, 2, 0, 0)");
-    host.run("INSERT INTO members VALUES (77, 1, 0, 0, 0, 0), (77, 2, 0, 0, 0, 0)");
+    let world = World::with_users(2);
+    world.exec("INSERT INTO conversations VALUES (77, 1, 2, 0, 0)");
+    world.exec("INSERT INTO members VALUES (77, 1, 0, 0, 0, 0), (77, 2, 0, 0, 0, 0)");
     for outcome in [
         code(join(1, 77)),
         code(leave(1, 77)),
@@ -21,7 +21,7 @@ fn a_conversation_of_two_is_no_group() {
     }
     assert!(wait(Component::mine(caller(1))).unwrap().is_empty());
     assert_eq!(
-        host.number("SELECT COUNT(*) FROM members WHERE conversation_id = 77 AND role = 0"),
+        world.one("SELECT COUNT(*) FROM members WHERE conversation_id = 77 AND role = 0"),
         2
     );
 }
@@ -32,7 +32,7 @@ fn someone_outside_learns_of_open_groups_only() {
         (JoinPolicy::Open, ErrorCode::Forbidden),
         (JoinPolicy::InviteOnly, ErrorCode::NotFound),
     ] {
-        let (_host, group) = staffed(policy);
+        let (_world, group) = staffed(policy);
         for outcome in [
             code(leave(5, group)),
             code(invite(5, group, &[5])),
@@ -49,7 +49,7 @@ fn someone_outside_learns_of_open_groups_only() {
 
 #[test]
 fn members_are_removed_by_higher_roles() {
-    let (host, group) = staffed(JoinPolicy::Open);
+    let (world, group) = staffed(JoinPolicy::Open);
     for (by, target) in [(3, 4), (3, 3), (2, 1), (2, 2), (1, 1)] {
         assert_eq!(
             code(remove(by, group, target)),
@@ -60,39 +60,39 @@ fn members_are_removed_by_higher_roles() {
     assert_eq!(code(remove(1, group, 5)), Some(ErrorCode::NotFound));
     remove(2, group, 3).unwrap();
     assert_eq!(
-        host.told(),
+        world.told(),
         [
             format!("unsubscribe [3] group/{group}"),
-            format!("GroupChangeKind::Removed 3 in {group} by 2 to [3] [\"group/{group}\"] except Some(2)"),
+            format!("GroupChangeKind::Removed 3 in {group} by 2 to [3] [\"group/{group}\"] except Some(200)"),
         ]
     );
     remove(1, group, 2).unwrap();
     assert_eq!(members(1, group), [(1, Role::Owner), (4, Role::Member)]);
-    check(&host);
+    check(&world);
 }
 
 #[test]
 fn roles_are_given_by_the_owner_and_told_when_they_change() {
-    let (host, group) = staffed(JoinPolicy::Open);
+    let (world, group) = staffed(JoinPolicy::Open);
     set_role(1, group, 3, Role::Admin).unwrap();
     assert_eq!(
-        host.told(),
+        world.told(),
         [format!(
-            "GroupChangeKind::RoleChanged 3 in {group} by 1 to [3] [\"group/{group}\"] except Some(1)"
+            "GroupChangeKind::RoleChanged 3 in {group} by 1 to [3] [\"group/{group}\"] except Some(100)"
         )]
     );
     set_role(1, group, 3, Role::Admin).unwrap();
-    assert_eq!(host.told(), Vec::<String>::new());
+    assert_eq!(world.told(), Vec::<String>::new());
     assert_eq!(code(set_role(2, group, 3, Role::Member)), Some(ErrorCode::Forbidden));
     assert_eq!(code(set_role(1, group, 3, Role::Owner)), Some(ErrorCode::Invalid));
     assert_eq!(code(set_role(1, group, 1, Role::Admin)), Some(ErrorCode::Forbidden));
     assert_eq!(code(set_role(1, group, 5, Role::Admin)), Some(ErrorCode::NotFound));
-    check(&host);
+    check(&world);
 }
 
 #[test]
 fn a_transfer_makes_the_former_owner_an_admin() {
-    let (host, group) = staffed(JoinPolicy::Open);
+    let (world, group) = staffed(JoinPolicy::Open);
     assert_eq!(code(transfer(2, group, 3)), Some(ErrorCode::Forbidden));
     assert_eq!(code(transfer(1, group, 5)), Some(ErrorCode::NotFound));
     assert_eq!(code(transfer(1, group, 1)), Some(ErrorCode::Invalid));
@@ -103,5 +103,5 @@ fn a_transfer_makes_the_former_owner_an_admin() {
     );
     assert_eq!(info(1, group).unwrap().owner, 3);
     leave(1, group).unwrap();
-    check(&host);
+    check(&world);
 }

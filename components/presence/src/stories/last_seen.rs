@@ -1,10 +1,10 @@
 //! When users were last online: told at once, kept a little later, and never set back.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
 
-use super::behind::{Part, USERS};
-use super::{Metadata, caller, connection, finish};
+use native::{Call, Fault, Random, World};
+
+use super::{USERS, caller, connection, finish, hints_lost, told_at, watched_by};
 use crate::bindings::exports::mpim::im::presence::{Guest, Status};
 use crate::bindings::exports::mpim::im::presence_lease::Guest as LeaseGuest;
 use crate::bindings::exports::mpim::im::presence_record::Guest as RecordGuest;
@@ -30,70 +30,98 @@ fn keep() -> Result<(), guest::Error> {
     finish(Component::keep_last_seen())
 }
 
-fn hints_lost(host: &Metadata) -> u64 {
-    host.lost_hints.take()
+/// How many entries wait for the timer.
+fn waiting(world: &World) -> usize {
+    world.queue().waiting(last_seen::TOPIC, last_seen::GROUP)
+}
+
+/// What the store has: the time of each user.
+fn kept(world: &World) -> BTreeMap<u64, u64> {
+    let rows = world.rows("SELECT user_id, at FROM last_seen");
+    rows.iter()
+        .map(|row| (row[0].cast_unsigned(), row[1].cast_unsigned()))
+        .collect()
+}
+
+/// How many reads of the cache and of the store a piece of work makes.
+fn reads_of<T>(world: &World, work: impl FnOnce() -> T) -> (u64, u64) {
+    let reads = || (world.calls(&[Call::Get]), world.calls(&[Call::Query]));
+    let before = reads();
+    work();
+    let after = reads();
+    (after.0 - before.0, after.1 - before.1)
 }
 
 /// A user that came and went, and when they went.
-fn gone(user: u64) -> (Rc<Metadata>, u64) {
-    let host = Metadata::watched_by(&[]);
+fn gone(user: u64) -> (World, u64) {
+    let world = watched_by(&[]);
     come(user);
-    let before = guest::now_ms();
+    world.clock().advance_ms(1000);
     go(user);
-    (host, before)
+    let at = world.clock().now_ms();
+    world.clock().advance_ms(1000);
+    (world, at)
 }
 
 #[test]
 fn who_goes_is_told_as_last_seen_at_once_and_who_is_online_is_not() {
-    let host = Metadata::watched_by(&[2]);
+    let world = watched_by(&[2]);
     assert_eq!(status(7).last_seen, None, "never seen");
     come(7);
     assert_eq!((status(7).online, status(7).last_seen), (true, None));
-    let before = guest::now_ms();
+    world.clock().advance_ms(1000);
     go(7);
-    let at = status(7).last_seen.unwrap();
-    assert!((before..=guest::now_ms()).contains(&at));
-    assert_eq!(host.told_at.take().last(), Some(&at), "watchers are told the same");
-    assert!(host.behind.kept().is_empty(), "nobody waits for the store");
+    let at = world.clock().now_ms();
+    world.clock().advance_ms(1000);
+    assert_eq!(status(7).last_seen, Some(at));
+    let told = told_at(&world);
+    assert_eq!(
+        told.last(),
+        Some(&(vec![2], 7, false, at)),
+        "watchers are told the same"
+    );
+    assert!(kept(&world).is_empty(), "nobody waits for the store");
     come(7);
     assert_eq!(status(7).last_seen, None, "online again");
 }
 
 #[test]
 fn what_the_timer_has_written_is_told_when_the_cache_has_forgotten_it() {
-    let (host, before) = gone(7);
-    let at = status(7).last_seen.unwrap();
-    keep().unwrap();
-    assert_eq!(host.behind.waiting(), 0);
-    host.behind.empty_cache();
+    let (world, at) = gone(7);
     assert_eq!(status(7).last_seen, Some(at));
-    assert!(at >= before);
-    assert_eq!(hints_lost(&host), 0);
+    keep().unwrap();
+    assert_eq!(waiting(&world), 0);
+    world.cache().clear();
+    assert_eq!(status(7).last_seen, Some(at));
+    assert_eq!(hints_lost(&world), 0);
 }
 
 #[test]
 fn who_came_to_a_node_that_dies_was_seen_when_they_came() {
-    let host = Metadata::watched_by(&[]);
-    let before = guest::now_ms();
+    let world = watched_by(&[]);
     come(7);
+    let at = world.clock().now_ms();
     keep().unwrap();
-    host.sets.borrow_mut().clear();
-    host.behind.empty_cache();
-    assert!(status(7).last_seen >= Some(before));
+    world.clock().advance_ms(60_000);
+    world.metadata().clear();
+    world.cache().clear();
+    assert_eq!(status(7).last_seen, Some(at));
 }
 
 #[test]
 fn many_users_cost_one_read_of_the_cache_and_one_of_the_store() {
-    let host = Metadata::watched_by(&[]);
+    let world = watched_by(&[]);
     come(1);
     (2..=40).for_each(|user| note(user, user));
     keep().unwrap();
-    host.behind.empty_cache();
+    world.cache().clear();
     (2..=20).for_each(|user| note(user, 1000 + user));
     let users: Vec<u64> = (1..=41).chain([3, 30]).collect();
-    host.behind.reads.take();
-    let statuses = finish(Component::batch_get_status(caller(), users)).unwrap();
-    assert_eq!(host.behind.reads.take(), (1, 1));
+    let mut statuses = Vec::new();
+    let reads = reads_of(&world, || {
+        statuses = finish(Component::batch_get_status(caller(), users)).unwrap();
+    });
+    assert_eq!(reads, (1, 1));
     for status in statuses {
         let expected = match status.user {
             1 | 41 => None,
@@ -106,40 +134,22 @@ fn many_users_cost_one_read_of_the_cache_and_one_of_the_store() {
 
 #[test]
 fn who_all_are_in_the_cache_cost_the_store_nothing() {
-    let (host, _) = gone(7);
-    host.behind.reads.take();
-    status(7);
-    assert_eq!(host.behind.reads.take(), (1, 0));
-}
-
-/// Numbers that look random (SplitMix64).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
-    }
+    let (world, _) = gone(7);
+    assert_eq!(reads_of(&world, || status(7)), (1, 0));
 }
 
 #[test]
 fn in_whatever_order_entries_come_and_come_again_the_latest_time_stays() {
-    let given = std::env::var("MPIM_SEED").ok();
-    let seed = given.map_or_else(guest::now_ms, |seed| seed.parse().expect("MPIM_SEED is a number"));
-    eprintln!("entries in any order: MPIM_SEED={seed}");
-    let mut random = Random(seed);
-    let host = Metadata::watched_by(&[]);
+    let mut random = Random::new(native::seed());
+    let world = watched_by(&[]);
     let mut latest = BTreeMap::new();
     for _ in 0..2000 {
         match random.below(8) {
             0 => drop(keep()),
-            1 => host.behind.give_again(),
-            2 => host.behind.take_away(Part::Acknowledging),
-            3 => host.behind.give_back(Part::Acknowledging),
-            4 => host.behind.overtaken.set(1),
+            1 => world.queue().give_again(),
+            2 => world.take_away(&[Call::Ack]),
+            3 => world.give_back(&[Call::Ack]),
+            4 => world.fail(Call::WRITES, Fault::Overtaken),
             _ => {
                 let (user, at) = (1 + random.below(5), random.below(1_000_000));
                 note(user, at);
@@ -147,53 +157,50 @@ fn in_whatever_order_entries_come_and_come_again_the_latest_time_stays() {
                 *time = at.max(*time);
             }
         }
-        let kept = host.behind.kept();
+        let kept = kept(&world);
         assert!(kept.iter().all(|(user, at)| latest[user] >= *at), "out of nowhere");
     }
-    host.behind.give_back(Part::Acknowledging);
-    host.behind.give_again();
+    world.give_back(&[Call::Ack]);
+    world.queue().give_again();
     keep().unwrap();
-    assert_eq!((host.behind.kept(), host.behind.waiting()), (latest, 0));
+    assert_eq!((kept(&world), waiting(&world)), (latest, 0));
 }
 
 #[test]
 fn entries_that_were_written_and_not_acknowledged_change_nothing_when_they_come_again() {
-    let host = Metadata::watched_by(&[]);
+    let world = watched_by(&[]);
     note(7, 100);
-    host.behind.take_away(Part::Acknowledging);
+    world.take_away(&[Call::Ack]);
     assert!(keep().is_err());
-    assert_eq!(host.behind.kept(), BTreeMap::from([(7, 100)]), "committed before");
-    host.behind.give_back(Part::Acknowledging);
+    assert_eq!(kept(&world), BTreeMap::from([(7, 100)]), "committed before");
+    world.give_back(&[Call::Ack]);
     note(7, 200);
     keep().unwrap();
-    assert_eq!(host.behind.waiting(), 1, "the first is still open");
-    host.behind.give_again();
+    assert_eq!(waiting(&world), 1, "the first is still open");
+    world.queue().give_again();
     keep().unwrap();
-    assert_eq!(
-        (host.behind.kept(), host.behind.waiting()),
-        (BTreeMap::from([(7, 200)]), 0)
-    );
+    assert_eq!((kept(&world), waiting(&world)), (BTreeMap::from([(7, 200)]), 0));
 }
 
 #[test]
 fn a_write_that_another_node_overtook_is_made_again_and_given_up_in_the_end() {
-    let host = Metadata::watched_by(&[]);
+    let world = watched_by(&[]);
     note(7, 100);
-    host.behind.overtaken.set(100);
+    world.fail_times(Call::WRITES, Fault::Overtaken, 100);
     assert!(keep().unwrap_err().retryable);
-    host.behind.overtaken.set(2);
-    host.behind.give_again();
+    world.fail_times(Call::WRITES, Fault::Overtaken, 2);
+    world.queue().give_again();
     keep().unwrap();
-    assert_eq!(host.behind.kept(), BTreeMap::from([(7, 100)]));
+    assert_eq!(kept(&world), BTreeMap::from([(7, 100)]));
 }
 
 #[test]
 fn without_a_cache_times_are_told_once_they_are_written() {
-    let host = Metadata::watched_by(&[]);
-    host.behind.take_away(Part::Cache);
+    let world = watched_by(&[]);
+    world.take_away(Call::CACHE);
     come(7);
     go(7);
-    assert_eq!(hints_lost(&host), 2);
+    assert_eq!(hints_lost(&world), 2);
     assert_eq!(status(7).last_seen, None);
     keep().unwrap();
     assert!(status(7).last_seen.is_some());
@@ -201,59 +208,56 @@ fn without_a_cache_times_are_told_once_they_are_written() {
 
 #[test]
 fn without_a_queue_times_are_told_while_the_cache_has_them() {
-    let host = Metadata::watched_by(&[]);
-    host.behind.take_away(Part::Queue);
+    let world = watched_by(&[]);
+    world.take_away(Call::QUEUE);
     come(7);
     go(7);
-    assert_eq!(hints_lost(&host), 2, "each loss is counted");
+    assert_eq!(hints_lost(&world), 2, "each loss is counted");
     assert!(status(7).last_seen.is_some());
     assert!(keep().is_err());
 }
 
 #[test]
 fn without_a_store_statuses_are_told_without_times_and_nothing_is_lost() {
-    let host = Metadata::watched_by(&[]);
+    let world = watched_by(&[]);
     note(7, 100);
-    host.behind.empty_cache();
-    host.behind.take_away(Part::Store);
+    world.cache().clear();
+    world.take_away(Call::STORE);
     assert!(keep().is_err());
     assert_eq!((status(7).online, status(7).last_seen), (false, None));
-    assert_eq!(hints_lost(&host), 2);
-    host.behind.give_back(Part::Store);
-    host.behind.give_again();
+    assert_eq!(hints_lost(&world), 2);
+    world.give_back(Call::STORE);
+    world.queue().give_again();
     keep().unwrap();
     assert_eq!(status(7).last_seen, Some(100));
 }
 
 #[test]
 fn entries_that_say_nothing_are_counted_and_never_come_again() {
-    let host = Metadata::watched_by(&[]);
+    let world = watched_by(&[]);
     note(7, 100);
     for payload in ["", "7", "7,later", "7,18446744073709551615"] {
-        let published = guest::queue::publish("presence/last-seen", guest::Priority::Normal, payload.into());
+        let published = guest::queue::publish(last_seen::TOPIC, guest::Priority::Normal, payload.into());
         finish(published).unwrap();
     }
     note(USERS + 1, 100);
     keep().unwrap();
-    assert_eq!(host.undecodable.take(), 4);
-    assert_eq!(
-        (host.behind.kept(), host.behind.waiting()),
-        (BTreeMap::from([(7, 100)]), 0)
-    );
+    assert_eq!(world.telemetry().counted("mpim_last_seen_undecodable"), 4);
+    assert_eq!((kept(&world), waiting(&world)), (BTreeMap::from([(7, 100)]), 0));
 }
 
 #[test]
 fn one_call_takes_a_bounded_number_of_entries_in_batches_of_bounded_length() {
-    let host = Metadata::watched_by(&[]);
+    let world = watched_by(&[]);
     let (bound, more) = (32_000, 500);
     for at in 0..bound + more {
         note(1 + at % USERS, at);
     }
     keep().unwrap();
-    assert_eq!(host.behind.waiting() as u64, more);
-    assert_eq!(host.behind.longest_batch.get(), 400);
+    assert_eq!(waiting(&world) as u64, more);
+    assert_eq!(world.longest_batch(), 400);
     keep().unwrap();
-    assert_eq!(host.behind.waiting(), 0);
+    assert_eq!(waiting(&world), 0);
     let latest = (bound + more - USERS..bound + more).map(|at| (1 + at % USERS, at));
-    assert_eq!(host.behind.kept(), latest.collect());
+    assert_eq!(kept(&world), latest.collect());
 }

@@ -10,11 +10,14 @@
 //! cache that answers no more would hold every call of theirs for its whole timeout: a breaker lets it rest instead.
 
 mod list;
+mod value;
 
 use crate::bindings::mpim::host::cache::{Filled, Found};
 use crate::{Error, breaker, import, sql, telemetry};
 
 pub use list::{push_left, push_right, range};
+pub use value::Cached;
+use value::{decode, encode};
 
 /// The name of the breaker of [`put`] and [`at_hand`].
 const BREAKER: &str = "cache";
@@ -45,7 +48,7 @@ impl Keep {
 }
 
 /// The values of some keys, in the order asked. Those that are not cached are loaded with one call, which is given the
-/// places of the missing keys and answers one for each, in that order: none where the store has nothing.
+/// indexes of the missing keys and answers one for each, in that order: none where the store has nothing.
 pub async fn cached<T: Cached>(
     keys: Vec<String>,
     keep: Keep,
@@ -53,7 +56,7 @@ pub async fn cached<T: Cached>(
 ) -> Result<Vec<Option<T>>, Error> {
     let mut values: Vec<Option<T>> = Vec::with_capacity(keys.len());
     let (mut missing, mut tickets) = (Vec::new(), Vec::new());
-    for (place, found) in lookup(keys).await?.into_iter().enumerate() {
+    for (index, found) in lookup(keys).await?.into_iter().enumerate() {
         let (value, ticket) = match found {
             Found::Absent => (None, None),
             Found::Load(ticket) => (None, Some(ticket)),
@@ -65,7 +68,7 @@ pub async fn cached<T: Cached>(
         };
         values.push(value);
         if let Some(ticket) = ticket {
-            missing.push(place);
+            missing.push(index);
             tickets.push(ticket);
         }
     }
@@ -85,8 +88,8 @@ pub async fn cached<T: Cached>(
         ttl_ms: keep.ttl_ms(value.is_some()),
     });
     fill(filled.filter(|filled| filled.ticket != 0).collect()).await;
-    for (place, value) in missing.into_iter().zip(loaded) {
-        if let Some(at) = values.get_mut(place) {
+    for (index, value) in missing.into_iter().zip(loaded) {
+        if let Some(at) = values.get_mut(index) {
             *at = value;
         }
     }
@@ -198,286 +201,9 @@ fn given_up(ticket: u64) -> Filled {
     }
 }
 
-/// What can be kept in the cache.
-pub trait Cached: Sized {
-    /// Appends the bytes of the value.
-    fn write(&self, bytes: &mut Vec<u8>);
-    /// Takes the value from the front of the bytes; none when it is not there.
-    fn read(bytes: &mut &[u8]) -> Option<Self>;
-}
-
-fn encode<T: Cached>(value: &T) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    value.write(&mut bytes);
-    bytes
-}
-
-/// None also where bytes are left over.
-fn decode<T: Cached>(mut bytes: &[u8]) -> Option<T> {
-    let value = T::read(&mut bytes)?;
-    bytes.is_empty().then_some(value)
-}
-
-/// Integers, big end first.
-macro_rules! cached_integer {
-    ($($integer:ty),*) => {
-        $(impl Cached for $integer {
-            fn write(&self, bytes: &mut Vec<u8>) {
-                bytes.extend(self.to_be_bytes());
-            }
-
-            fn read(bytes: &mut &[u8]) -> Option<Self> {
-                let (first, rest) = bytes.split_first_chunk()?;
-                *bytes = rest;
-                Some(Self::from_be_bytes(*first))
-            }
-        })*
-    };
-}
-cached_integer!(u8, u32, u64);
-
-impl Cached for String {
-    fn write(&self, bytes: &mut Vec<u8>) {
-        u32::try_from(self.len()).unwrap_or(u32::MAX).write(bytes);
-        bytes.extend(self.as_bytes());
-    }
-
-    fn read(bytes: &mut &[u8]) -> Option<Self> {
-        let length = usize::try_from(u32::read(bytes)?).ok()?;
-        let (text, rest) = bytes.split_at_checked(length)?;
-        *bytes = rest;
-        Some(std::str::from_utf8(text).ok()?.to_owned())
-    }
-}
-
-impl<T: Cached> Cached for Vec<T> {
-    fn write(&self, bytes: &mut Vec<u8>) {
-        u32::try_from(self.len()).unwrap_or(u32::MAX).write(bytes);
-        for each in self {
-            each.write(bytes);
-        }
-    }
-
-    fn read(bytes: &mut &[u8]) -> Option<Self> {
-        let length = u32::read(bytes)?;
-        (0..length).map(|_| T::read(bytes)).collect()
-    }
-}
-
-/// Tuples, part after part.
-macro_rules! cached_tuple {
-    ($($part:ident $place:tt),*) => {
-        impl<$($part: Cached),*> Cached for ($($part,)*) {
-            fn write(&self, bytes: &mut Vec<u8>) {
-                $(self.$place.write(bytes);)*
-            }
-
-            fn read(bytes: &mut &[u8]) -> Option<Self> {
-                Some(($($part::read(bytes)?,)*))
-            }
-        }
-    };
-}
-cached_tuple!(A 0, B 1);
-cached_tuple!(A 0, B 1, C 2);
-cached_tuple!(A 0, B 1, C 2, D 3, E 4);
-
 #[cfg(test)]
 mod tests {
-    use std::cell::{Cell, RefCell};
-    use std::pin::pin;
-    use std::rc::Rc;
-    use std::task::{Context, Poll, Waker};
-
     use super::*;
-    use crate::native::{Answer, CacheTwin, Host};
-    use crate::{ErrorCode, HostError};
-
-    struct Cache(CacheTwin);
-
-    impl Host for Cache {
-        fn lookup(&self, keys: Vec<String>) -> Answer<Result<Vec<Found>, HostError>> {
-            let found = self.0.lookup(&keys);
-            Box::pin(async { Ok(found) })
-        }
-
-        fn fill(&self, entries: Vec<Filled>) -> Answer<()> {
-            self.0.fill(entries);
-            Box::pin(async {})
-        }
-
-        fn forget(&self, keys: Vec<String>) -> Answer<()> {
-            self.0.forget(&keys);
-            Box::pin(async {})
-        }
-
-        fn set_cached(&self, key: String, value: Vec<u8>, _: u64) -> Answer<Result<(), HostError>> {
-            self.0.set(key, value);
-            Box::pin(async { Ok(()) })
-        }
-
-        fn get_cached(&self, keys: Vec<String>) -> Answer<Result<Vec<Option<Vec<u8>>>, HostError>> {
-            let values = self.0.get_many(&keys);
-            Box::pin(async { Ok(values) })
-        }
-    }
-
-    fn host() -> Rc<Cache> {
-        let host = Rc::new(Cache(CacheTwin::default()));
-        crate::native::give(host.clone());
-        host
-    }
-
-    fn wait<T>(future: impl Future<Output = T>) -> T {
-        match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(answer) => answer,
-            Poll::Pending => panic!("nothing waits here"),
-        }
-    }
-
-    fn keys(keys: &[&str]) -> Vec<String> {
-        keys.iter().map(|key| (*key).to_owned()).collect()
-    }
-
-    /// Reads keys of which the store has all but `none`; gives the values and which were loaded.
-    fn read(names: &[&str], keep: Keep) -> (Vec<Option<String>>, Vec<Vec<usize>>) {
-        let loads = RefCell::new(Vec::new());
-        let values = wait(cached(keys(names), keep, async |missing| {
-            loads.borrow_mut().push(missing.to_vec());
-            let value = |place: &usize| (names[*place] != "none").then(|| names[*place].to_uppercase());
-            Ok(missing.iter().map(value).collect())
-        }));
-        (values.unwrap(), loads.into_inner())
-    }
-
-    fn some(text: &str) -> Option<String> {
-        Some(text.to_owned())
-    }
-
-    #[test]
-    fn all_that_is_missing_is_loaded_at_once_and_once() {
-        host();
-        let keep = Keep::for_ms(1000);
-        assert_eq!(read(&["a", "b"], keep), (vec![some("A"), some("B")], vec![vec![0, 1]]));
-        assert_eq!(read(&["b", "c", "a", "none"], keep).1, [[1, 3]]);
-        let (values, loads) = read(&["none", "c", "a"], keep);
-        assert_eq!((values, loads), (vec![None, some("C"), some("A")], vec![]));
-        assert_eq!(read(&[], keep), (vec![], vec![]));
-    }
-
-    #[test]
-    fn that_there_is_nothing_is_kept_only_where_it_may_be() {
-        host();
-        let keep = Keep::for_ms(1000).values_only();
-        assert_eq!(read(&["none", "a"], keep).1.len(), 1);
-        assert_eq!(read(&["none", "a"], keep), (vec![None, some("A")], vec![vec![0]]));
-    }
-
-    #[test]
-    fn without_a_cache_everything_is_loaded() {
-        struct Nothing;
-        impl Host for Nothing {}
-        crate::native::give(Rc::new(Nothing));
-        for _ in 0..2 {
-            assert_eq!(read(&["a"], Keep::for_ms(1)), (vec![some("A")], vec![vec![0]]));
-        }
-    }
-
-    #[test]
-    fn a_load_that_fails_is_not_kept_and_told() {
-        host();
-        let failed = wait(cached_one::<u64>("a".to_owned(), Keep::for_ms(1), async || {
-            Err(Error::internal("down"))
-        }));
-        assert_eq!(failed.unwrap_err().code, ErrorCode::Internal);
-        let load = async || Ok(Some(7));
-        assert_eq!(
-            wait(cached_one("a".to_owned(), Keep::for_ms(1), load)).unwrap(),
-            Some(7_u64)
-        );
-    }
-
-    #[test]
-    fn a_write_forgets_unless_it_was_refused() {
-        let host = host();
-        let keep = Keep::for_ms(1000);
-        let refused: [Result<(), sql::Error>; 2] = [
-            Err(sql::Error::Unmet(0)),
-            Err(sql::Error::UniqueViolation(String::new())),
-        ];
-        let done = [Ok(()), Err(sql::Error::Timeout(String::new()))];
-        for (outcomes, loads) in [(refused, 0), (done, 1)] {
-            for outcome in outcomes {
-                read(&["a"], keep);
-                wait(forget_after(&outcome, keys(&["a"])));
-                assert_eq!(read(&["a"], keep).1.len(), loads, "{outcome:?}");
-            }
-        }
-        assert!(host.0.hits() > 0);
-    }
-
-    #[test]
-    fn what_another_version_has_set_is_as_if_it_were_not_there() {
-        struct Kept;
-        impl Host for Kept {
-            fn get_cached(&self, keys: Vec<String>) -> Answer<Result<Vec<Option<Vec<u8>>>, HostError>> {
-                assert_eq!(keys, ["a", "b", "c"]);
-                let values = vec![Some(encode(&7_u64)), None, Some(b"another".to_vec())];
-                Box::pin(async { Ok(values) })
-            }
-        }
-        crate::native::give(Rc::new(Kept));
-        let values = wait(get_many::<u64>(keys(&["a", "b", "c"])));
-        assert_eq!(values.unwrap(), [Some(7), None, None]);
-    }
-
-    #[test]
-    fn what_was_put_is_at_hand_and_nothing_else_is() {
-        host();
-        wait(put("a".to_owned(), &7_u64, 1000));
-        wait(put("text".to_owned(), &"x".to_owned(), 1000));
-        let found: Vec<Option<u64>> = wait(at_hand(keys(&["b", "a", "text"])));
-        assert_eq!(found, [None, Some(7), None]);
-        assert_eq!(read(&["a"], Keep::for_ms(1)).1.len(), 1, "the keys are others");
-    }
-
-    #[test]
-    fn a_cache_that_answers_no_more_is_let_rest() {
-        #[derive(Default)]
-        struct Dead {
-            asked: Cell<u32>,
-            failures: Cell<u32>,
-            lost: Cell<u64>,
-        }
-        impl Host for Dead {
-            fn set_cached(&self, _: String, _: Vec<u8>, _: u64) -> Answer<Result<(), HostError>> {
-                self.asked.set(self.asked.get() + 1);
-                Box::pin(async { Err(HostError::Timeout("no answer".to_owned())) })
-            }
-            fn get_cached(&self, _: Vec<String>) -> Answer<Result<Vec<Option<Vec<u8>>>, HostError>> {
-                self.asked.set(self.asked.get() + 1);
-                Box::pin(async { Err(HostError::Timeout("no answer".to_owned())) })
-            }
-            fn allow_call(&self, _: &str) -> bool {
-                self.failures.get() < 2
-            }
-            fn report_call(&self, _: &str, success: bool) {
-                assert!(!success);
-                self.failures.set(self.failures.get() + 1);
-            }
-            fn counter(&self, name: &str, by: u64, _: &[(String, String)]) {
-                assert_eq!(name, "mpim_cache_puts_lost");
-                self.lost.set(self.lost.get() + by);
-            }
-        }
-        let host = Rc::new(Dead::default());
-        crate::native::give(host.clone());
-        for _ in 0..3 {
-            wait(put("a".to_owned(), &7_u64, 1000));
-            assert_eq!(wait(at_hand::<u64>(keys(&["a", "b"]))), [None, None]);
-        }
-        assert_eq!((host.asked.get(), host.failures.get(), host.lost.get()), (2, 2, 3));
-    }
 
     #[test]
     fn what_is_written_is_read_and_nothing_else_is() {

@@ -1,9 +1,9 @@
 //! What every component shares: the capabilities of the host and the other functions, as plain
 //! Rust functions, and the conversions that they all need.
 //!
-//! This crate alone touches the WIT imports. Built for a native target, every call goes to the
-//! [`native::Host`] that a test gives, so that the code of a capability runs there unchanged. It
-//! refuses to know any rule of instant messaging: those belong to the components.
+//! This crate alone touches the WIT imports, the clock and the randomness. Built for a native target, every call goes to
+//! the [`native::Host`] that a test gives, so that the code of a capability runs there unchanged, at the test's own time
+//! and with its own chance. It refuses to know any rule of instant messaging: those belong to the components.
 
 pub mod bindings;
 pub mod cache;
@@ -11,6 +11,8 @@ mod error;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod native;
 pub mod sql;
+#[cfg(target_arch = "wasm32")]
+mod wasi;
 
 pub use bindings::mpim::host::gateway::{Audience, Caller, Connection, Identity, Recipient};
 pub use bindings::mpim::host::types::{Error as HostError, Priority};
@@ -21,22 +23,43 @@ pub use bindings::mpim::im::types::{Error, ErrorCode, Message, MessageState, Qos
 
 pub use futures_util::future::join_all;
 
-/// How many calls a method that does many of them takes.
-pub const MOST_TOGETHER: usize = 100;
+/// How many calls a batch method takes.
+pub const MOST_IN_BATCH: usize = 100;
 
-/// Refuses to do more calls together than [`MOST_TOGETHER`].
-pub fn at_most_together(calls: usize) -> Result<(), Error> {
-    match calls > MOST_TOGETHER {
-        true => Err(Error::too_large(format!("{calls} at once, at most {MOST_TOGETHER}"))),
+/// Refuses more calls in a batch than [`MOST_IN_BATCH`].
+pub fn check_batch(calls: usize) -> Result<(), Error> {
+    match calls > MOST_IN_BATCH {
+        true => Err(Error::too_large(format!("{calls} at once, at most {MOST_IN_BATCH}"))),
         false => Ok(()),
     }
 }
 
-/// Milliseconds since the epoch, UTC, from the WASI clock.
+/// Milliseconds since the epoch, UTC: from WASI's clock in a component, from the test's host in a native build.
 pub fn now_ms() -> u64 {
-    std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |elapsed| u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
+    #[cfg(target_arch = "wasm32")]
+    {
+        wasi::now_ms()
+    }
+    #[cfg(not(target_arch = "wasm32"))]
+    {
+        native::host().now_ms()
+    }
+}
+
+/// Fills bytes with randomness that nobody can guess: WASI's in a component, that of the test's host in a native build.
+pub fn fill_random(bytes: &mut [u8]) -> Result<(), Error> {
+    #[cfg(target_arch = "wasm32")]
+    let filled = wasi::fill_random(bytes);
+    #[cfg(not(target_arch = "wasm32"))]
+    let filled = native::host().fill_random(bytes).map_err(|error| format!("{error:?}"));
+    filled.map_err(|reason| {
+        telemetry::log(
+            telemetry::Level::Error,
+            "no random bytes could be had",
+            &[("error", reason)],
+        );
+        Error::internal("internal error")
+    })
 }
 
 /// Calls an import: the generated binding in a component, the test's host in a native build.
@@ -270,7 +293,7 @@ pub mod relations {
     }
 }
 
-/// Notifications to clients; see `mpim:im/notify`. Each is a hint: what it says is durable elsewhere.
+/// Notifications to clients; see `mpim:im/notify`. Each is a hint: what it says is durable in the store.
 pub mod notify {
     use crate::{
         Audience, ContactChange, Error, GroupChange, Kick, Message, PresenceChange, Priority, Recall, Recipient,
@@ -346,7 +369,7 @@ pub mod notify {
 }
 
 /// Reports a notification that could not be handed on, and goes on: what it says is durable
-/// elsewhere, and the retry, the pull or the next renewal finds it.
+/// in the store, and the retry, the pull or the next renewal finds it.
 pub fn hint(what: &str, outcome: Result<(), Error>) {
     if let Err(error) = outcome {
         telemetry::count("mpim_hints_lost", 1);

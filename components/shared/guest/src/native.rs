@@ -1,27 +1,26 @@
 //! The host that a native build calls in place of the WIT imports.
 //!
-//! A test gives one with [`give`]; it answers on the thread that gave it. Every method has a default,
-//! so that a test writes down only what its capability uses: the others answer `unavailable`, or
-//! nothing where there is no error to give.
-
-mod cache;
+//! A test gives one with [`give`]; it answers on the thread that gave it. Tests of components give the whole world of the
+//! crate `native`. Every method but the clock and the randomness has a default, so that a host for another purpose writes
+//! down only what its capabilities use: the others answer `unavailable`, or nothing where there is no error to give.
 
 use std::cell::RefCell;
 use std::pin::Pin;
 use std::rc::Rc;
 
 use crate::bindings::mpim::host::cache::{Filled, Found};
+use crate::bindings::mpim::host::gateway::Audience;
+use crate::bindings::mpim::host::metadata::Lease;
+use crate::bindings::mpim::host::queue::Entry;
 pub use crate::bindings::mpim::host::sql::Step;
 use crate::bindings::mpim::host::sql::{Error as SqlError, Outcome, Value};
-use crate::metadata::Lease;
-use crate::route::Decision;
-use crate::telemetry::Level;
-use crate::{
-    Audience, ContactChange, Error, GroupChange, HostError, Kick, Message, PresenceChange, Priority, Recall,
-    StateChange, Waiting, queue,
+use crate::bindings::mpim::host::telemetry::Level;
+use crate::bindings::mpim::host::types::{Error as HostError, Priority};
+use crate::bindings::mpim::im::notify::{
+    ContactChange, GroupChange, Kick, PresenceChange, Recall, StateChange, Waiting,
 };
-
-pub use cache::CacheTwin;
+use crate::bindings::mpim::im::route::Decision;
+use crate::bindings::mpim::im::types::{Error, ErrorCode, Message};
 
 /// What a call of the host gives at last.
 pub type Answer<T> = Pin<Box<dyn Future<Output = T>>>;
@@ -36,7 +35,7 @@ pub fn params(step: &Step, outcomes: &[Outcome]) -> Result<Vec<Value>, SqlError>
     let mut params = step.params.clone();
     for taken in &step.taken {
         let [param, from, column] =
-            [taken.param, taken.step, taken.column].map(|place| usize::try_from(place).unwrap_or(usize::MAX));
+            [taken.param, taken.step, taken.column].map(|index| usize::try_from(index).unwrap_or(usize::MAX));
         let rows = outcomes.get(from).map(|outcome| outcome.rows.as_slice());
         let value = match rows {
             Some([row]) => row.get(column),
@@ -50,9 +49,9 @@ pub fn params(step: &Step, outcomes: &[Outcome]) -> Result<Vec<Value>, SqlError>
     Ok(params)
 }
 
-/// Makes all later calls on this thread go to this host.
-pub fn give(host: Rc<dyn Host>) {
-    HOST.with(|given| given.replace(Some(host)));
+/// Makes all later calls on this thread go to this host; gives the one to which they went before.
+pub fn give(host: Rc<dyn Host>) -> Option<Rc<dyn Host>> {
+    HOST.with(|given| given.replace(Some(host)))
 }
 
 /// The host given to this thread; without one, the one whose every answer is the default.
@@ -62,7 +61,15 @@ pub(crate) fn host() -> Rc<dyn Host> {
 }
 
 struct Absent;
-impl Host for Absent {}
+impl Host for Absent {
+    fn now_ms(&self) -> u64 {
+        0
+    }
+
+    fn fill_random(&self, _: &mut [u8]) -> Result<(), HostError> {
+        Err(HostError::Unavailable("the test gives no randomness".to_owned()))
+    }
+}
 
 fn absent<T: 'static>() -> Answer<Result<T, HostError>> {
     Box::pin(async { Err(HostError::Unavailable("the test gives no such capability".to_owned())) })
@@ -73,7 +80,13 @@ fn absent_sql<T: 'static>() -> Answer<Result<T, SqlError>> {
 }
 
 fn absent_function<T: 'static>() -> Answer<Result<T, Error>> {
-    Box::pin(async { Err(Error::internal("the test gives no such function")) })
+    Box::pin(async {
+        Err(Error {
+            code: ErrorCode::Internal,
+            message: "the test gives no such function".to_owned(),
+            retryable: false,
+        })
+    })
 }
 
 /// Every import of the project's components. Semantics are those of the WIT interfaces.
@@ -83,6 +96,8 @@ fn absent_function<T: 'static>() -> Answer<Result<T, Error>> {
     reason = "each method is the import of its name, documented in wit/"
 )]
 pub trait Host {
+    fn now_ms(&self) -> u64;
+    fn fill_random(&self, bytes: &mut [u8]) -> Result<(), HostError>;
     fn next_id(&self) -> u64 {
         0
     }
@@ -170,13 +185,7 @@ pub trait Host {
     fn publish(&self, topic: String, priority: Priority, payload: Vec<u8>) -> Answer<Result<u64, HostError>> {
         absent()
     }
-    fn receive(
-        &self,
-        topic: String,
-        group: String,
-        max: u32,
-        wait_ms: u32,
-    ) -> Answer<Result<Vec<queue::Entry>, HostError>> {
+    fn receive(&self, topic: String, group: String, max: u32, wait_ms: u32) -> Answer<Result<Vec<Entry>, HostError>> {
         absent()
     }
     fn ack(&self, topic: String, group: String, ids: Vec<u64>) -> Answer<Result<u32, HostError>> {

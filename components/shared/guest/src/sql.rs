@@ -1,4 +1,4 @@
-//! The store: statements with `?` parameters, rows read by place, batches in one transaction.
+//! The store: statements with `?` parameters, rows read by column, batches in one transaction.
 //!
 //! Ids are unsigned in WIT and signed in SQL; both have 63 bits, so that [`Value::from`] and
 //! [`Read`] lose nothing.
@@ -52,7 +52,7 @@ impl Params {
     /// The next parameter takes a column of the only row of an earlier statement; see `mpim:host/sql` for what that must be.
     #[must_use]
     pub fn take(mut self, (step, column): Found) -> Self {
-        let [param, step] = [self.values.len(), step].map(|place| u32::try_from(place).unwrap_or(u32::MAX));
+        let [param, step] = [self.values.len(), step].map(|index| u32::try_from(index).unwrap_or(u32::MAX));
         self.taken.push(Taken { param, step, column });
         self.values.push(Value::Null);
         self
@@ -72,12 +72,12 @@ impl From<Vec<Value>> for Params {
     }
 }
 
-/// `?, ?, ?`: as many places as there are values, for an `IN (…)`.
-pub fn places(count: usize) -> String {
+/// `?, ?, ?`: as many as there are values, for an `IN (…)`.
+pub fn placeholders(count: usize) -> String {
     vec!["?"; count].join(", ")
 }
 
-/// Statements that are kept together or not at all.
+/// Statements of which all are kept or none.
 #[derive(Default)]
 pub struct Batch(Vec<Step>);
 
@@ -94,7 +94,7 @@ impl Batch {
     }
 
     /// Adds a statement that must reach a row: without one the batch is undone, with
-    /// [`Error::Unmet`] and the place of this statement.
+    /// [`Error::Unmet`] and the index of this statement.
     #[must_use]
     pub fn need(self, sql: impl Into<String>, params: impl Into<Params>) -> Self {
         self.at_least(1, sql, params)
@@ -135,19 +135,19 @@ pub struct Done {
     pub rows: Vec<Row>,
 }
 
-/// One row; its values are read by place.
+/// One row; its values are read by column.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row(Vec<Value>);
 
 impl Row {
-    /// The value at a place, as the type asked for; a wrong type or place is an internal error,
+    /// The value of a column, as the type asked for; a wrong type or column is an internal error,
     /// since the statement is ours.
-    pub fn at<T: Read>(&self, place: usize) -> Result<T, ImError> {
-        self.0.get(place).and_then(T::read).ok_or_else(|| {
+    pub fn at<T: Read>(&self, column: usize) -> Result<T, ImError> {
+        self.0.get(column).and_then(T::read).ok_or_else(|| {
             crate::telemetry::log(
                 crate::telemetry::Level::Error,
                 "a row has another shape than expected",
-                &[("place", place.to_string()), ("row", format!("{:?}", self.0))],
+                &[("column", column.to_string()), ("row", format!("{:?}", self.0))],
             );
             ImError::internal("internal error")
         })

@@ -1,6 +1,6 @@
 //! Who belongs to which group, as several components read it through the cache.
 //!
-//! It owns the names and layouts of what is cached of groups, the reads behind them, and the one place that forgets them:
+//! It owns the names and layouts of what is cached of groups, the reads behind them, and the one function that forgets them:
 //! whoever writes members or groups calls [`forget_after`]. The components that use it name the same space of
 //! the cache in the manifest. What a write decides is not its business: a batch asks the store itself, so
 //! that what is read here may be old without a message being lost or misdirected.
@@ -85,7 +85,7 @@ async fn load_members(group: u64) -> Result<Option<Listed>, Error> {
     Ok(Some((0, members)))
 }
 
-/// The place in the conversation of a group after which a user has joined it; none for who is no member.
+/// The seq in the conversation of a group after which a user has joined it; none for who is no member.
 pub async fn joined(group: u64, user: u64) -> Result<Option<u64>, Error> {
     let load = async || {
         let row = sql::query_one(

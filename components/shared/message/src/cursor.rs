@@ -1,4 +1,4 @@
-//! The place of a device in the inbox of its user. It only moves forward.
+//! The cursor of a device: its position in the inbox of its user. It only moves forward.
 
 use guest::params;
 use guest::sql::{Batch, Error};
@@ -6,7 +6,7 @@ use guest::sql::{Batch, Error};
 /// How often a write is tried again that met another device's or another node's.
 const ROUNDS: u32 = 4;
 
-/// Adds the two statements that bring a device to a place, unless it is there or past it.
+/// Adds the two statements that bring a device to a position, unless it is there or past it.
 ///
 /// The caller MUST know that the inbox reaches that far: a cursor past the end would skip what comes.
 /// Two first writes for one device at once may end in a unique violation; the batch is then run again.
@@ -24,7 +24,7 @@ pub fn forward(batch: Batch, user: u64, device: &str, seq: u64, now: u64) -> Bat
         )
 }
 
-/// Adds the one statement that brings a device to a place, unless it is past it, where the place of the device is known;
+/// Adds the one statement that brings a device to a position, unless it is past it, where the cursor of the device is known;
 /// where it is not, the batch is unmet here, and [`forward`] is called for. What [`forward`] demands of its caller holds.
 #[must_use]
 pub fn move_on(batch: Batch, user: u64, device: &str, seq: u64, now: u64) -> Batch {
@@ -35,7 +35,7 @@ pub fn move_on(batch: Batch, user: u64, device: &str, seq: u64, now: u64) -> Bat
     )
 }
 
-/// Brings a device to a place in a write of its own.
+/// Brings a device to a position in a write of its own.
 pub async fn advance(user: u64, device: &str, seq: u64, now: u64) -> Result<(), guest::Error> {
     for _ in 0..ROUNDS {
         match forward(Batch::new(), user, device, seq, now).run().await {
@@ -44,5 +44,5 @@ pub async fn advance(user: u64, device: &str, seq: u64, now: u64) -> Result<(), 
             Err(error) => return Err(error.into()),
         }
     }
-    Err(Error::Unavailable("the place of the device is contended".to_owned()).into())
+    Err(Error::Unavailable("the cursor of the device is contended".to_owned()).into())
 }

@@ -1,7 +1,7 @@
 //! How a message lies in the store, for the components that write, read and page messages.
 //!
 //! It owns the columns of the table `messages` and their order, the numbers that stand for states,
-//! qualities and priorities, the place of a device in its inbox, the bounds of pages, and what of the messages
+//! qualities and priorities, the cursor of a device, the bounds of pages, and what of the messages
 //! of large groups is in the cache. It refuses to know who may see which message: that is the rule of the
 //! component that asks.
 

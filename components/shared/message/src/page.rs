@@ -27,9 +27,9 @@ pub async fn page(statement: &str, params: Vec<Value>, limit: u32) -> Result<(Ve
 /// How often a page is read that lacks its beginning, before it is taken for what there is.
 const LOOKS: u32 = 3;
 
-/// A page of places that have no gaps, after one of them, oldest first; `place` is the column that has the place.
+/// A page of entries whose seqs have no gaps, after one of them, oldest first; `column` is that of the seq.
 ///
-/// Whoever wrote at a place had waited for the writer of the one before it, and a read may show the later without the
+/// Whoever wrote at a seq had waited for the writer of the one before it, and a read may show the later without the
 /// former all the same: a store may look which transactions are under way while they end. (MariaDB does; at a busy
 /// end, on a busy machine, 1 of 90,000 reads was such.) But what one read has shown, the next shows with everything
 /// before it. So a page ends before a gap, and one that begins with a gap is read again.
@@ -38,12 +38,12 @@ pub async fn page_after(
     params: Vec<Value>,
     limit: u32,
     from: u64,
-    place: usize,
+    column: usize,
 ) -> Result<(Vec<Row>, bool), Error> {
     let mut last = (Vec::new(), false);
     for _ in 0..LOOKS {
         let (mut rows, more) = page(statement, params.clone(), limit).await?;
-        let whole = whole(&places(&rows, place)?, Some(from));
+        let whole = whole(&seqs(&rows, column)?, Some(from));
         if whole == rows.len() {
             return Ok((rows, more));
         }
@@ -56,24 +56,24 @@ pub async fn page_after(
     }
     // What comes next is not there any more.
     let (mut rows, more) = last;
-    let whole = whole(&places(&rows, place)?, None);
+    let whole = whole(&seqs(&rows, column)?, None);
     let cut = whole < rows.len();
     rows.truncate(whole);
     Ok((rows, more || cut))
 }
 
-/// A page of places that have no gaps, the last first, whichever is the last that can be seen; see [`page_after`].
+/// A page of entries whose seqs have no gaps, the last first, whichever is the last that can be seen; see [`page_after`].
 pub async fn page_back(
     statement: &str,
     params: Vec<Value>,
     limit: u32,
-    place: usize,
+    column: usize,
 ) -> Result<(Vec<Row>, bool), Error> {
     for _ in 1..LOOKS {
         let (rows, more) = page(statement, params.clone(), limit).await?;
-        let mut places = places(&rows, place)?;
-        places.reverse();
-        if whole(&places, None) == rows.len() {
+        let mut seqs = seqs(&rows, column)?;
+        seqs.reverse();
+        if whole(&seqs, None) == rows.len() {
             return Ok((rows, more));
         }
         telemetry::count("mpim_pages_with_gaps", 1);
@@ -81,38 +81,37 @@ pub async fn page_back(
     page(statement, params, limit).await
 }
 
-fn places(rows: &[Row], place: usize) -> Result<Vec<u64>, Error> {
-    rows.iter().map(|row| row.at(place)).collect()
+fn seqs(rows: &[Row], column: usize) -> Result<Vec<u64>, Error> {
+    rows.iter().map(|row| row.at(column)).collect()
 }
 
-/// How many places follow each other without a gap, from the first on or, where one is given, from the one before.
-fn whole(places: &[u64], from: Option<u64>) -> usize {
-    let before = from.or_else(|| places.first().map(|first| first.saturating_sub(1)));
+/// How many seqs follow each other without a gap, from the first on or, where one is given, from the one before.
+fn whole(seqs: &[u64], from: Option<u64>) -> usize {
+    let before = from.or_else(|| seqs.first().map(|first| first.saturating_sub(1)));
     let expected = before.unwrap_or_default().saturating_add(1)..;
-    places
-        .iter()
+    seqs.iter()
         .zip(expected)
-        .take_while(|(place, expected)| *place == expected)
+        .take_while(|(seq, expected)| *seq == expected)
         .count()
 }
 
-/// A page before a place, the last first, from a copy of the store that may be a little behind; none unless it is seen to
-/// lack nothing. It goes back without a gap from the place before, to its bound or to the first of all. (One that ends
+/// A page before a seq, the last first, from a copy of the store that may be a little behind; none unless it is seen to
+/// lack nothing. It goes back without a gap from the one before, to its bound or to the first of all. (One that ends
 /// where its reader joined looks as if it lacked something.)
 pub async fn page_stale(
     statement: &str,
     params: Vec<Value>,
     limit: u32,
     before: u64,
-    place: usize,
+    column: usize,
 ) -> Option<Vec<Row>> {
     let rows = sql::query_stale(statement, with_limit(params, limit)).await.ok()?;
     let (rows, more) = split(rows, limit);
-    let mut places = places(&rows, place).ok()?;
-    places.reverse();
-    let begins = places.last().is_some_and(|last| last.checked_add(1) == Some(before));
-    let ends = more || places.first() == Some(&1);
-    (begins && ends && whole(&places, None) == places.len()).then_some(rows)
+    let mut seqs = seqs(&rows, column).ok()?;
+    seqs.reverse();
+    let begins = seqs.last().is_some_and(|last| last.checked_add(1) == Some(before));
+    let ends = more || seqs.first() == Some(&1);
+    (begins && ends && whole(&seqs, None) == seqs.len()).then_some(rows)
 }
 
 async fn first(statement: &str, params: Vec<Value>, limit: u32) -> Result<(Vec<Row>, bool), SqlError> {

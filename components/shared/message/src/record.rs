@@ -7,9 +7,9 @@
 //!
 //! # Why a page from the cache is the page of the store
 //!
-//! *No gap, and nothing that is not kept.* A record is put once its message is committed at its place, and a place
+//! *No gap, and nothing that is not kept.* A record is put once its message is committed with its seq, and a seq
 //! belongs to one message for ever, as long as the store keeps what it has committed. The reader knows from the store how far the group reaches, and takes every
-//! place up to there or none: one that is missing, or that cannot be read, sends it to the store.
+//! message up to there or none: one that is missing, or that cannot be read, sends it to the store.
 //!
 //! *Nothing that may change.* What a group's members are told of a message is fixed with its commit, but for its
 //! being taken back: states are those of [`as_accepted`], and who has an exactly-once message is for the store to
@@ -29,14 +29,14 @@ use guest::cache::{self, Cached, Keep, cached_one};
 use guest::sql::{self, Error as SqlError, Row};
 use guest::{Error, Message, MessageState, Qos, now_ms, params};
 
-use crate::Code;
+use crate::codes::Code;
 
 /// How long a recall may be unseen that could not be forgotten.
 pub const KEEP: Keep = Keep::for_ms(30_000);
 
 /// How long a record is at hand, in milliseconds.
 const LIFE_MS: u64 = 60_000;
-/// How many places a page from the cache has at most.
+/// How many messages a page from the cache has at most.
 const MOST: u64 = 100;
 /// The longest content that has a record, in bytes: as many as a page has, all as long, are what a sandbox can hold.
 const CONTENT_BYTES: usize = 16 * 1024;
@@ -46,15 +46,15 @@ const REACH: u64 = 500;
 /// How far a group reaches, read from the store.
 #[derive(Debug, Clone, Copy)]
 pub struct End {
-    /// The place of the last message.
-    pub place: u64,
+    /// The seq of the last message.
+    pub seq: u64,
     /// When it was sent, in milliseconds since the epoch.
     pub at: u64,
 }
 
 /// The name says the layout: another layout is another name.
-fn record_key(group: u64, place: u64) -> String {
-    format!("record/1/{group}/{place}")
+fn record_key(group: u64, seq: u64) -> String {
+    format!("record/1/{group}/{seq}")
 }
 
 fn recalls_key(group: u64) -> String {
@@ -91,17 +91,17 @@ pub fn as_accepted(message: Message) -> Message {
     }
 }
 
-/// Up to `limit` messages of a group after a place, oldest first and [`as_accepted`]; none unless the cache has them all.
+/// Up to `limit` messages of a group after a seq, oldest first and [`as_accepted`]; none unless the cache has them all.
 /// Costs nothing for a quiet group; otherwise one read of the cache, and a lookup when it has them.
 pub async fn page(group: u64, from: u64, end: End, limit: u32) -> Option<Vec<Message>> {
-    let places = places(from, end, limit, now_ms())?;
-    let mut messages = all(group, places).await?;
-    let (known_after, recalled) = recalls(group, end.place).await?;
+    let seqs = seqs(from, end, limit, now_ms())?;
+    let mut messages = all(group, seqs).await?;
+    let (known_after, recalled) = recalls(group, end.seq).await?;
     if known_after > from {
         return None;
     }
     for message in &mut messages {
-        if let Some((_, at)) = recalled.iter().find(|(place, _)| *place == message.seq) {
+        if let Some((_, at)) = recalled.iter().find(|(seq, _)| *seq == message.seq) {
             message.content.clear();
             message.recalled_at = Some(*at);
         }
@@ -109,27 +109,27 @@ pub async fn page(group: u64, from: u64, end: End, limit: u32) -> Option<Vec<Mes
     Some(messages)
 }
 
-/// The places of a page that may well be at hand.
-fn places(from: u64, end: End, limit: u32, now: u64) -> Option<RangeInclusive<u64>> {
-    let last = end.place.min(from.saturating_add(u64::from(limit)));
+/// The seqs of a page that may well be at hand.
+fn seqs(from: u64, end: End, limit: u32, now: u64) -> Option<RangeInclusive<u64>> {
+    let last = end.seq.min(from.saturating_add(u64::from(limit)));
     let fresh = end.at.saturating_add(LIFE_MS) > now;
-    let near = end.place.saturating_sub(from) <= REACH;
+    let within_reach = end.seq.saturating_sub(from) <= REACH;
     let few = (1..=MOST).contains(&last.saturating_sub(from));
-    (fresh && near && few).then(|| from.saturating_add(1)..=last)
+    (fresh && within_reach && few).then(|| from.saturating_add(1)..=last)
 }
 
-/// The messages at some places, if every one is at hand.
-async fn all(group: u64, places: RangeInclusive<u64>) -> Option<Vec<Message>> {
-    let keys = places.clone().map(|place| record_key(group, place)).collect();
+/// The messages with some seqs, if every one is at hand.
+async fn all(group: u64, seqs: RangeInclusive<u64>) -> Option<Vec<Message>> {
+    let keys = seqs.clone().map(|seq| record_key(group, seq)).collect();
     let records: Vec<Option<Record>> = cache::at_hand(keys).await;
-    let message = |(place, record): (u64, Option<Record>)| {
+    let message = |(seq, record): (u64, Option<Record>)| {
         let Record(message) = record?;
-        (message.conversation == group && message.seq == place).then_some(message)
+        (message.conversation == group && message.seq == seq).then_some(message)
     };
-    places.zip(records).map(message).collect()
+    seqs.zip(records).map(message).collect()
 }
 
-/// A place, and what was taken back behind it: places and times.
+/// A seq, and what was taken back behind it: seqs and times.
 type Recalls = (u64, Vec<(u64, u64)>);
 
 /// None when it cannot be had: the page is then the store's matter.
@@ -247,13 +247,13 @@ mod tests {
 
     #[test]
     fn only_short_pages_near_a_fresh_end_are_looked_for() {
-        let end = End { place: 1000, at: 5000 };
+        let end = End { seq: 1000, at: 5000 };
         let now = 5000 + LIFE_MS - 1;
-        assert_eq!(places(950, end, 100, now), Some(951..=1000));
-        assert_eq!(places(850, end, 100, now), Some(851..=950));
-        assert_eq!(places(850, end, 101, now), None, "too many");
-        assert_eq!(places(499, end, 100, now), None, "too far from the end");
-        assert_eq!(places(950, end, 100, now + 1), None, "too old");
-        assert_eq!(places(1000, end, 100, now), None, "nothing there");
+        assert_eq!(seqs(950, end, 100, now), Some(951..=1000));
+        assert_eq!(seqs(850, end, 100, now), Some(851..=950));
+        assert_eq!(seqs(850, end, 101, now), None, "too many");
+        assert_eq!(seqs(499, end, 100, now), None, "too far from the end");
+        assert_eq!(seqs(950, end, 100, now + 1), None, "too old");
+        assert_eq!(seqs(1000, end, 100, now), None, "nothing there");
     }
 }

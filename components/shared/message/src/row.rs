@@ -4,19 +4,19 @@ use guest::sql::{Read, Row};
 use guest::telemetry::{Level, log};
 use guest::{Error, Message};
 
-use crate::Code;
+use crate::codes::Code;
 
 /// What to select so that [`read`] understands it. The table goes by the name `m`.
 pub const COLUMNS: &str = "m.id, m.conversation_id, m.seq, m.sender_id, m.recipient_id, m.client_id, m.content, \
      m.content_type, m.priority, m.qos, m.state, m.created_at, m.sent_at, m.delivered_at, m.read_at, m.recalled_at";
 
-/// Which of [`COLUMNS`] is the place in the conversation.
+/// Which of [`COLUMNS`] is the seq in the conversation.
 pub const SEQ: usize = 2;
 
-/// How many columns [`COLUMNS`] has: the first place behind them.
+/// How many columns [`COLUMNS`] has: the first column behind them.
 pub const WIDTH: usize = 16;
 
-/// The message whose [`COLUMNS`] begin at a place of the row.
+/// The message whose [`COLUMNS`] begin at a column of the row.
 pub fn read(row: &Row, first: usize) -> Result<Message, Error> {
     let mut columns = Columns { row, next: first };
     let id = columns.next()?;
@@ -74,32 +74,17 @@ impl Columns<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::pin::pin;
-    use std::rc::Rc;
-    use std::task::{Context, Poll, Waker};
-
-    use guest::native::{Answer, Host};
-    use guest::sql::{Error as SqlError, Value};
+    use guest::sql::{self, Value};
     use guest::{ErrorCode, MessageState, Priority, Qos};
+    use native::{World, run};
 
     use super::*;
 
-    struct OneRow(Vec<Value>);
-
-    impl Host for OneRow {
-        fn query(&self, _: String, _: Vec<Value>) -> Answer<Result<Vec<Vec<Value>>, SqlError>> {
-            let row = self.0.clone();
-            Box::pin(async { Ok(vec![row]) })
-        }
-    }
-
+    /// The row that a store gives of these values.
     fn row(values: Vec<Value>) -> Row {
-        guest::native::give(Rc::new(OneRow(values)));
-        let answer = pin!(guest::sql::query_one("", Vec::new()));
-        match answer.poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(row) => row.unwrap().unwrap(),
-            Poll::Pending => panic!("the store answers at once"),
-        }
+        let _world = World::with_users(0);
+        let statement = format!("SELECT {}", sql::placeholders(values.len()));
+        run(sql::query_one(statement, values)).unwrap().unwrap()
     }
 
     fn values(recipient: Option<u64>, state: u8) -> Vec<Value> {

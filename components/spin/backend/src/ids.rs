@@ -20,7 +20,7 @@ use crate::sql::repeated;
 
 /// The owner of the number that all instances share.
 const OWNER: &str = "spin";
-/// A millisecond is used for so long: ids of all instances together grow with time, give or take this.
+/// A millisecond is used for so long: the ids of all instances grow with time, give or take this.
 const RENEW_AFTER: Duration = Duration::from_millis(100);
 /// Ids that a request may need.
 const AT_HAND: u32 = 1024;
@@ -58,10 +58,12 @@ impl instance::Guest for Backend {
         if is_fresh && GIVEN.get() < PER_MS - AT_HAND {
             return Ok(());
         }
-        let (worker, ms) = take()
-            .await
-            .map_err(|error| instance::Error::Unavailable(error.to_string()))?;
-        // Of several requests that took one at a time, the last to be back may have the earliest.
+        let (worker, ms) = take().await.map_err(|error| match error {
+            Error::Overloaded(text) => instance::Error::Overloaded(text),
+            Error::Timeout(text) => instance::Error::Timeout(text),
+            error => instance::Error::Unavailable(error.to_string()),
+        })?;
+        // Of requests that took one at the same time, the last to be back may have the earliest.
         if ms > LENT.get() {
             LENT.set(ms);
             lend(worker, ms);
@@ -104,7 +106,7 @@ async fn take() -> Result<(u16, u64), Error> {
     Err(Error::Unavailable("the worker numbers are contended".to_owned()))
 }
 
-/// The number of all instances; of several, that all came to have at once, the highest.
+/// The number of all instances; of more than one, that came to be at once, the highest.
 async fn number_of(lease: &Lease) -> Result<Option<u16>, Failure> {
     let rows = lease
         .query("SELECT MAX(id) FROM workers WHERE owner = ?", &[owner()])

@@ -1,4 +1,5 @@
-//! The way of one role to its Redis: one connection, kept for the life of the instance and shared by all requests.
+//! The way of one role to its Redis: one connection, kept for the life of the instance and shared by all requests. One of
+//! them makes it, while the others wait.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -11,16 +12,21 @@ use redis::{Arg, Cmd, FromRedisValue, Value};
 use spin_sdk::redis::{Connection, Error, RedisParameter, RedisResult};
 use spin_sdk::variables;
 
-use crate::patience::within;
-use crate::reply;
+use crate::patience::{pause, within};
+use crate::pool::Pool;
+use crate::{address, log, reply};
 
 /// How long a call may take, in milliseconds, with the making of a connection.
 const PATIENCE_MS: u64 = 3_000;
+/// How long whoever waits for a connection lets pass before it looks again, in milliseconds.
+const LOOK_EVERY_MS: u64 = 1;
 
 /// The way of one role.
 pub(crate) struct Link {
     role: &'static str,
     connection: RefCell<Option<Rc<Connection>>>,
+    /// The right to make the connection.
+    making: Pool<()>,
     /// Scripts that pack their answers, by their own texts.
     packed: RefCell<HashMap<&'static str, Rc<Packed>>>,
 }
@@ -36,22 +42,50 @@ impl Link {
         Self {
             role,
             connection: RefCell::default(),
+            making: Pool::new(1),
             packed: RefCell::default(),
         }
     }
 
+    /// The connection of all; made by one, for whom the others wait.
     async fn connection(&self) -> Result<Rc<Connection>, Fault> {
-        if let Some(connection) = self.connection.borrow().clone() {
+        if let Some(connection) = self.made() {
             return Ok(connection);
         }
+        let turn = self.making.stand_in_line();
+        let turn = turn.ok_or_else(|| self.overloaded("too many wait for a connection"))?;
+        let _making = loop {
+            match turn.take() {
+                Some(making) => break making,
+                None => pause(LOOK_EVERY_MS).await,
+            }
+            if let Some(connection) = self.made() {
+                return Ok(connection);
+            }
+        };
+        if let Some(connection) = self.made() {
+            return Ok(connection);
+        }
+        let made = Rc::new(self.make().await?);
+        *self.connection.borrow_mut() = Some(Rc::clone(&made));
+        Ok(made)
+    }
+
+    fn made(&self) -> Option<Rc<Connection>> {
+        self.connection.borrow().clone()
+    }
+
+    async fn make(&self) -> Result<Connection, Fault> {
         let variable = format!("redis_{}_url", self.role);
         let url = variables::get(&variable)
             .await
-            .map_err(|error| self.unavailable(&format!("the variable {variable} cannot be read: {error}")))?;
-        let opened = Connection::open(url).await.map_err(|error| self.fault(error))?;
-        // Whoever was faster has made one that all use.
-        let mut connection = self.connection.borrow_mut();
-        Ok(Rc::clone(connection.get_or_insert_with(|| Rc::new(opened))))
+            .map_err(|error| self.wrong(&format!("the variable `{variable}` cannot be read: {error}")))?;
+        address::redis(&url, &variable).map_err(|reason| self.wrong(&reason))?;
+        let scheme = address::scheme_of(&url).to_owned();
+        Connection::open(url).await.map_err(|error| match error {
+            Error::InvalidAddress => self.wrong(&address::not_permitted(&variable, &scheme)),
+            error => self.fault(error),
+        })
     }
 
     /// The answer to a command, in time. A connection that failed is not used again.
@@ -104,15 +138,23 @@ impl Link {
 
     fn fault(&self, error: Error) -> Fault {
         match error {
-            Error::InvalidAddress => self.unavailable("the address is wrong, or the application may not connect there"),
-            Error::TooManyConnections => Fault::Overloaded(format!("redis of {}: too many connections", self.role)),
+            Error::InvalidAddress => self.unavailable("the address is wrong"),
+            Error::TooManyConnections => self.overloaded("too many connections"),
             Error::TypeError => Refusal::OtherKind.into(),
             Error::Other(text) if text.contains("WRONGTYPE") => Refusal::OtherKind.into(),
-            Error::Other(text) if text.contains("OOM command not allowed") => {
-                Fault::Overloaded(format!("redis of {}: its memory is full", self.role))
-            }
+            Error::Other(text) if text.contains("OOM command not allowed") => self.overloaded("its memory is full"),
             Error::Other(text) => self.unavailable(text.trim_end()),
         }
+    }
+
+    /// A variable is not what it must be: nothing helps but another value.
+    fn wrong(&self, reason: &str) -> Fault {
+        log::once(reason);
+        self.unavailable(reason)
+    }
+
+    fn overloaded(&self, what: &str) -> Fault {
+        Fault::Overloaded(format!("redis of {}: {what}", self.role))
     }
 
     fn unavailable(&self, what: &str) -> Fault {

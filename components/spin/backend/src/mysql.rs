@@ -1,15 +1,14 @@
-//! Connections to MySQL, kept for the life of the instance.
+//! Connections to MySQL, kept for the life of the instance: a few, which its requests take turns with.
 //!
-//! Whoever uses a connection has it alone, so that nobody shares a transaction: Spin serves up to sixteen requests at a
-//! time in one instance, which is how many connections there come to be. A connection that is doubtful is never
-//! used again, and dropped only when no other is in use or being made: Spin can hang where one is dropped while another
-//! is opened.
+//! Whoever uses a connection has it alone, so that nobody shares a transaction. How many there may be is a setting of the
+//! instance, since what all instances of all functions have must fit into what the server takes; whoever finds none free
+//! waits for one, for as long as a statement may take, and is told that the store is overloaded when that is over.
 
 mod said;
 mod value;
 
-use std::cell::{Cell, RefCell};
-use std::mem;
+use std::cell::Cell;
+use std::time::{Duration, Instant};
 
 use contract::sql::{Error, Row, Value};
 use dialect::failure::{Failure, Said, of_commit, unavailable};
@@ -18,103 +17,162 @@ use dialect::session;
 use spin_sdk::mysql::{Connection, Error as SpinError, MysqlError};
 use spin_sdk::variables;
 
-use self::said::{failure, said};
+use self::said::{failure, is_full, said};
 use self::value::{bind, read};
-use crate::patience::within;
+use crate::patience::{pause, random, within};
+use crate::pool::{self, Pool};
+use crate::{address, log};
 
-/// The variable that says where the database is: `mysql://user:password@host:port/database`.
-const URL: &str = "mysql_url";
-/// What the URL must say as well: an UPDATE counts the rows that it finds, and no file of a socket is looked for.
-const OPTIONS: [(&str, &str); 3] = [
-    ("client_found_rows", "true"),
-    ("prefer_socket", "false"),
-    ("stmt_cache_size", "16"),
-];
-
-#[derive(Default)]
-struct Pool {
-    ready: RefCell<Vec<Session>>,
-    /// Those that are not used again.
-    doubtful: RefCell<Vec<Session>>,
-    busy: Cell<usize>,
-}
+/// The variable that says how many connections an instance may have.
+const CONNECTIONS_MAX: &str = "mysql_connections_max";
+/// Unless it says anything.
+const CONNECTIONS_MAX_DEFAULT: usize = 4;
+/// How long anybody waits for a connection: as long as for what is done with it.
+const WAIT: Duration = Duration::from_millis(JOB_MS);
+/// How long whoever waits in line lets pass before it asks again, in milliseconds, and so much more for each that many
+/// who are ahead.
+const LOOK_EVERY_MS: u64 = 1;
+const LOOK_LATER_EVERY: u64 = 4;
+/// How long a server that has no room for a connection is left alone, in milliseconds, and up to twice that.
+const FULL_PAUSE_MS: u64 = 20;
+/// How long an instance keeps a connection while it could do without for a moment. There may be as many instances as
+/// requests at a time, and none knows of the others: what all of them keep, nobody else can have.
+const LIFE: Duration = Duration::from_secs(1);
 
 thread_local! {
-    static POOL: Pool = Pool::default();
+    static POOL: &'static Pool<Session> = Box::leak(Box::new(Pool::new(CONNECTIONS_MAX_DEFAULT)));
+    /// Whether the pool has the bound that the variable says.
+    static IS_BOUND: Cell<bool> = const { Cell::new(false) };
+    /// Whether the server had no room once: from then on nothing is kept that nobody uses.
+    static IS_SHORT: Cell<bool> = const { Cell::new(false) };
 }
 
 /// A connection, and what the server calls it.
 struct Session {
     connection: Connection,
     number: i64,
+    made: Instant,
 }
 
 /// A connection that somebody has alone. Whoever is given up in the middle of something leaves it in doubt: it is whole
 /// only between an answer and the next question, and outside of a transaction.
 pub(crate) struct Lease {
-    session: Option<Session>,
+    held: pool::Lease<'static, Session>,
     whole: Cell<bool>,
     in_transaction: Cell<bool>,
 }
 
-/// Takes a connection, or makes one.
+/// Takes a connection, or makes one; waits for its turn where there are as many as there may be.
 pub(crate) async fn take() -> Result<Lease, Failure> {
-    let session = POOL.with(|pool| {
-        pool.busy.set(pool.busy.get() + 1);
-        pool.ready.borrow_mut().pop()
-    });
-    let is_new = session.is_none();
-    // From here on the place among the busy is given back when this is dropped.
+    let begun = Instant::now();
+    let pool = bounded().await?;
+    let Some(turn) = pool.stand_in_line() else {
+        return Err(overloaded("too many wait for a connection"));
+    };
+    let held = loop {
+        if let Some(held) = turn.take() {
+            break held;
+        }
+        if begun.elapsed() >= WAIT {
+            return Err(overloaded("all connections are in use"));
+        }
+        let ahead = u64::try_from(turn.ahead()).unwrap_or(u64::MAX);
+        pause(LOOK_EVERY_MS + ahead / LOOK_LATER_EVERY).await;
+    };
+    // From here on it is given back when this is dropped.
     let mut lease = Lease {
-        session,
+        held,
         whole: Cell::new(true),
         in_transaction: Cell::new(false),
     };
-    if is_new {
-        let connection = open().await?;
-        lease.session = Some(Session { connection, number: 0 });
-        let number = lease.begin().await?;
-        if let Some(session) = &mut lease.session {
-            session.number = number;
-        }
+    if lease.held.connection().is_none() {
+        lease.connect(begun).await?;
     }
     Ok(lease)
 }
 
 /// Uses none of those again that wait to be used: the server that they were made to is gone.
-pub(crate) fn give_up_ready() {
-    POOL.with(|pool| {
-        let ready = mem::take(&mut *pool.ready.borrow_mut());
-        pool.doubtful.borrow_mut().extend(ready);
-    });
+pub(crate) fn give_up_free() {
+    POOL.with(|pool| pool.give_up_free());
 }
 
-async fn open() -> Result<Connection, Failure> {
-    let url = variables::get(URL)
-        .await
-        .map_err(|error| Failure::halfway(unavailable(&format!("the variable {URL} cannot be read: {error}"))))?;
-    let Some(opened) = within(JOB_MS, Connection::open(with_options(url))).await else {
-        return Err(Failure::halfway(unavailable("no connection in time")));
-    };
-    opened.map_err(|error| match error {
-        SpinError::MysqlError(MysqlError::ConnectionFailed(text)) if text.ends_with("is not permitted") => {
-            Failure::halfway(unavailable("the application may not connect there"))
-        }
-        error => failure(&error),
-    })
-}
-
-fn with_options(mut url: String) -> String {
-    for (name, value) in OPTIONS {
-        if !url.contains(&format!("{name}=")) {
-            let joint = if url.contains('?') { '&' } else { '?' };
-            url.push_str(&format!("{joint}{name}={value}"));
-        }
+/// The pool, with the bound that the variable says.
+async fn bounded() -> Result<&'static Pool<Session>, Failure> {
+    let pool = POOL.with(|pool| *pool);
+    if !IS_BOUND.get() {
+        let most = match variables::get(CONNECTIONS_MAX).await {
+            Ok(text) => text.trim().parse().ok().filter(|most| *most > 0).ok_or_else(|| {
+                wrong(&format!(
+                    "the variable `{CONNECTIONS_MAX}` must be a number of connections, at least 1"
+                ))
+            })?,
+            Err(variables::Error::Undefined(_)) => CONNECTIONS_MAX_DEFAULT,
+            Err(error) => return Err(unread(CONNECTIONS_MAX, &error)),
+        };
+        pool.bound(most);
+        IS_BOUND.set(true);
     }
-    url
+    Ok(pool)
+}
+
+/// No connection can be had for now; a later retry may succeed.
+fn overloaded(reason: &str) -> Failure {
+    Failure::of_request(Error::Overloaded(format!("the store is overloaded: {reason}")))
+}
+
+/// A variable is not what it must be: nothing helps but another value.
+fn wrong(reason: &str) -> Failure {
+    log::once(reason);
+    Failure::of_request(unavailable(reason))
+}
+
+fn unread(variable: &str, error: &variables::Error) -> Failure {
+    wrong(&format!("the variable `{variable}` cannot be read: {error}"))
 }
 
 impl Lease {
+    /// Makes the connection, or takes one that has become free meanwhile. A server that has no room for it is asked again.
+    async fn connect(&mut self, begun: Instant) -> Result<(), Failure> {
+        let url = variables::get(address::MYSQL).await;
+        let url = url.map_err(|error| unread(address::MYSQL, &error))?;
+        let url = address::mysql(url).map_err(|reason| wrong(&reason))?;
+        let connection = loop {
+            let Some(opened) = within(JOB_MS, Connection::open(url.clone())).await else {
+                return Err(Failure::halfway(unavailable("no connection in time")));
+            };
+            match opened {
+                Ok(connection) => break connection,
+                Err(error) if is_full(&error) => IS_SHORT.set(true),
+                Err(SpinError::MysqlError(MysqlError::ConnectionFailed(text)))
+                    if text.ends_with("is not permitted") =>
+                {
+                    return Err(wrong(&address::not_permitted(address::MYSQL, "mysql")));
+                }
+                Err(error) => return Err(failure(&error)),
+            }
+            if begun.elapsed() >= WAIT {
+                return Err(overloaded("its server takes no more connections"));
+            }
+            pause(FULL_PAUSE_MS + random() % FULL_PAUSE_MS).await;
+            if self.held.find() {
+                return Ok(());
+            }
+        };
+        self.held.fill(Session {
+            connection,
+            number: 0,
+            made: Instant::now(),
+        });
+        // Until it knows how to behave nobody else may have it.
+        self.whole.set(false);
+        let number = self.begin().await?;
+        self.whole.set(true);
+        if let Some(session) = self.held.connection_mut() {
+            session.number = number;
+        }
+        Ok(())
+    }
+
     /// Tells a new session how to behave. Gives its number.
     async fn begin(&self) -> Result<i64, Failure> {
         for wish in session::greeting(LOCK_WAIT_S, ROWS_MAX + 1) {
@@ -133,8 +191,7 @@ impl Lease {
     }
 
     fn connection(&self) -> Result<&Connection, Failure> {
-        let session = self.session.as_ref();
-        let connection = session.map(|session| &session.connection);
+        let connection = self.held.connection().map(|session| &session.connection);
         connection.ok_or_else(|| Failure::gone("there is no connection"))
     }
 
@@ -248,16 +305,19 @@ impl Lease {
             return;
         }
         self.whole.set(false);
-        let number = self.session.as_ref().map_or(0, |session| session.number);
-        let another = POOL.with(|pool| pool.ready.borrow_mut().pop());
-        if let Some(another) = another.filter(|_| number > 0) {
-            let kill = another.connection.execute(format!("KILL {number}"), Vec::new());
+        let number = self.held.connection().map_or(0, |session| session.number);
+        let another = POOL.with(|pool| pool.spare()).filter(|_| number > 0);
+        if let Some(mut another) = another {
+            another.judge(false);
+            let heard = match another.connection() {
+                Some(session) => {
+                    let kill = session.connection.execute(format!("KILL {number}"), Vec::new());
+                    within(JOB_MS, kill).await.is_some()
+                }
+                None => false,
+            };
             // One that was not heard of in time is as doubtful as the first.
-            let heard = within(JOB_MS, kill).await.is_some();
-            POOL.with(|pool| {
-                let place = if heard { &pool.ready } else { &pool.doubtful };
-                place.borrow_mut().push(another);
-            });
+            another.judge(heard);
         }
     }
 
@@ -270,19 +330,9 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let session = self.session.take();
-        let whole = self.whole.get() && !self.in_transaction.get();
-        let finished = POOL.with(|pool| {
-            pool.busy.set(pool.busy.get().saturating_sub(1));
-            if let Some(session) = session {
-                let place = if whole { &pool.ready } else { &pool.doubtful };
-                place.borrow_mut().push(session);
-            }
-            match pool.busy.get() {
-                0 => mem::take(&mut *pool.doubtful.borrow_mut()),
-                _ => Vec::new(),
-            }
-        });
-        drop(finished);
+        self.held.judge(self.whole.get() && !self.in_transaction.get());
+        let session = self.held.connection();
+        let is_old = session.is_some_and(|session| IS_SHORT.get() || session.made.elapsed() >= LIFE);
+        self.held.age(is_old);
     }
 }

@@ -111,7 +111,7 @@ pub(crate) async fn repeated<T>(work: impl AsyncFn() -> Result<T, Failure>) -> R
             return Err(failure.error);
         }
         if failure.again == Some(GONE) {
-            mysql::give_up_ready();
+            mysql::give_up_free();
         } else {
             // Those that were in each other's way do not meet again.
             pause(random() % (u64::from(conflicts) * 2 + 1)).await;
@@ -170,8 +170,8 @@ fn params<'a>(step: &'a Step, index: usize, widths: &Widths, outcomes: &[Outcome
     let mut params = Cow::Borrowed(step.params.as_slice());
     for taken in &step.taken {
         let value = widths.value(*taken, outcomes, index)?;
-        let place = usize::try_from(taken.param).unwrap_or(usize::MAX);
-        if let Some(param) = params.to_mut().get_mut(place) {
+        let index = usize::try_from(taken.param).unwrap_or(usize::MAX);
+        if let Some(param) = params.to_mut().get_mut(index) {
             param.clone_from(value);
         }
     }

@@ -51,6 +51,12 @@ impl Parts<'_> {
         arguments(self.body)
     }
 
+    /// Whether the operator makes the call in person.
+    pub(crate) fn is_of_system(&self, operator_token: &str) -> bool {
+        let token = bearer(self.authorization);
+        self.callers.is_empty() && token.is_some_and(|token| is_secret(token, operator_token))
+    }
+
     /// Who makes the call. Whoever but the operator names a caller is refused rather than heard without it.
     pub(crate) fn by(&self, operator_token: &str) -> Result<By, EdgeError> {
         let token = bearer(self.authorization);

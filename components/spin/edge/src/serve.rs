@@ -7,7 +7,9 @@ use spin_sdk::variables;
 use wire::error::{EdgeError, PROBLEM_TYPE};
 use wire::request::{CALLER, path};
 
-use crate::{Answer, Function, Parts};
+use crate::answer::Answer;
+use crate::function::{Function, answer, body_max_bytes};
+use crate::request::Parts;
 
 /// A request as the platform gives it.
 pub type Request = spin_sdk::http::Request;
@@ -28,13 +30,6 @@ pub async fn serve<F: Function>(request: Request) -> Response {
     if head.method != http::Method::POST {
         return failure(&EdgeError::method_not_allowed());
     }
-    let body = match Limited::new(body, F::FRAME_MAX_BYTES).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-            return failure(&EdgeError::body_too_large(F::FRAME_MAX_BYTES));
-        }
-        Err(_) => return failure(&EdgeError::permanent("invalid", "the body cannot be read")),
-    };
     let text = |name| {
         head.headers
             .get(name)
@@ -46,13 +41,22 @@ pub async fn serve<F: Function>(request: Request) -> Response {
         content_type: text(header::CONTENT_TYPE),
         authorization: text(header::AUTHORIZATION),
         callers: &callers,
-        body: &body,
+        body: &[],
     };
     let operator_token = match parts.authorization {
         Some(_) => variables::get(OPERATOR_TOKEN).await.unwrap_or_default(),
         None => String::new(),
     };
-    respond(crate::answer::<F>(parts, &operator_token).await)
+    let most = body_max_bytes::<F>(&parts, &operator_token);
+    let body = match Limited::new(body, most).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
+            return failure(&EdgeError::body_too_large(most));
+        }
+        Err(_) => return failure(&EdgeError::permanent("invalid", "the body cannot be read")),
+    };
+    let parts = Parts { body: &body, ..parts };
+    respond(answer::<F>(parts, &operator_token).await)
 }
 
 fn respond(answer: Answer) -> Response {

@@ -4,9 +4,13 @@ use std::cell::RefCell;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use wire::json::{Members, Place};
+use wire::json::{JsonPath, Members};
+
+use wire::Value;
+use wire::error::EdgeError;
 
 use super::*;
+use crate::function::BATCH_BODIES;
 
 const OPERATOR: &str = "an operator's token";
 
@@ -51,8 +55,8 @@ impl Function for Words {
 
     async fn call(method: &str, params: Value, caller: Option<Caller>) -> Answer {
         CALLED.with_borrow_mut(|called| called.push((method.to_owned(), caller)));
-        let place = Place::PARAMS;
-        let mut members = Members::of(params, &place)?;
+        let at = JsonPath::PARAMS;
+        let mut members = Members::of(params, &at)?;
         let text: Option<String> = members.take("text")?;
         members.end()?;
         Ok(json(&text))
@@ -159,4 +163,19 @@ fn bodies_and_answers_are_bounded() {
     assert_eq!(code(&ask("hello", None, &[], &answered).0), "too_large");
     assert_eq!(code(&ask("hello", None, &[], "{").0), "parse_error");
     assert_eq!(code(&ask("hello", None, &[], r#"{"txt":"a"}"#).0), "invalid");
+}
+
+#[test]
+fn the_operator_in_person_may_ask_a_batch() {
+    let body = |bytes: usize| format!("{{{}}}", " ".repeat(bytes - 2));
+    let most = Words::FRAME_MAX_BYTES * BATCH_BODIES;
+    assert_eq!(code(&ask("sweep", Some(OPERATOR), &[], &body(most)).0), "ok");
+    assert_eq!(code(&ask("sweep", Some(OPERATOR), &[], &body(most + 1)).0), "too_large");
+    // On behalf of a client, and for anybody else, a body is that of a client.
+    let long = body(Words::FRAME_MAX_BYTES + 1);
+    assert_eq!(
+        code(&ask("hello", Some(OPERATOR), &[b"anonymous"], &long).0),
+        "too_large"
+    );
+    assert_eq!(code(&ask("sweep", Some("ann"), &[], &long).0), "too_large");
 }

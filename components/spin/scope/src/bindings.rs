@@ -7,5 +7,5 @@ wit_bindgen::generate!({
     generate_all,
 });
 
-use crate::Scope;
+use crate::scope::Scope;
 export!(Scope with_types_in self);

@@ -1,8 +1,8 @@
 //! The cache, in the space of the function.
 
-use crate::Scope;
 use crate::bindings::exports::mpim::host::cache::{Error, Filled, Found, Guest};
 use crate::bindings::mpim::host::cache as shared;
+use crate::scope::Scope;
 use crate::settings::cached;
 
 impl Guest for Scope {

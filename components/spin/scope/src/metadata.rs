@@ -1,8 +1,8 @@
 //! Sets and locks of the function.
 
-use crate::Scope;
 use crate::bindings::exports::mpim::host::metadata::{Error, Guest, Lease};
 use crate::bindings::mpim::host::metadata as shared;
+use crate::scope::Scope;
 use crate::settings::scoped;
 
 impl Guest for Scope {

@@ -1,8 +1,8 @@
 //! Queues: topics are shared by all functions, groups of consumers are the function's own.
 
-use crate::Scope;
 use crate::bindings::exports::mpim::host::queue::{Entry, Error, Guest, Priority};
 use crate::bindings::mpim::host::queue as shared;
+use crate::scope::Scope;
 use crate::settings::scoped;
 
 impl Guest for Scope {

@@ -4,7 +4,8 @@
 use serde_json::{Map, Value, json};
 
 use crate::bindings::exports::mpim::host::telemetry::{Guest, Level};
-use crate::{Scope, settings};
+use crate::scope::Scope;
+use crate::settings;
 
 /// Bytes of one message or field; what is beyond is cut off.
 const TEXT_MAX: usize = 1024;

@@ -2,15 +2,15 @@
 
 use serde_json::{Map, Value};
 
-use super::{
-    Mismatch, Place, array, boolean, bytes, case, float, integer, long, missing, name_of, no_more, object, plain,
+use super::rules::{
+    JsonPath, Mismatch, array, boolean, bytes, case, float, integer, long, missing, name_of, no_more, object, plain,
     quoted, sequence, serialize, short_float, single, snake, string, tuple, unknown, write_bytes,
 };
 
 /// A type of WIT, as JSON.
 pub trait Json: Sized {
     /// Reads a value.
-    fn read(value: Value, place: &Place<'_>) -> Result<Self, Mismatch>;
+    fn read(value: Value, at: &JsonPath<'_>) -> Result<Self, Mismatch>;
 
     /// Writes a value.
     fn write(&self, out: &mut Vec<u8>);
@@ -26,11 +26,11 @@ pub trait Json: Sized {
     }
 
     /// Reads a list of these.
-    fn read_list(value: Value, place: &Place<'_>) -> Result<Vec<Self>, Mismatch> {
-        let items = array(value, place)?;
+    fn read_list(value: Value, at: &JsonPath<'_>) -> Result<Vec<Self>, Mismatch> {
+        let items = array(value, at)?;
         let items = items.into_iter().enumerate();
         items
-            .map(|(index, value)| Self::read(value, &place.below(&index.to_string())))
+            .map(|(index, value)| Self::read(value, &at.below(&index.to_string())))
             .collect()
     }
 
@@ -43,17 +43,17 @@ pub trait Json: Sized {
 /// What a case of a variant carries: a value, or nothing.
 pub trait Payload: Sized {
     /// Reads what the case `name` carries.
-    fn take(payload: Option<Value>, name: &str, place: &Place<'_>) -> Result<Self, Mismatch>;
+    fn take(payload: Option<Value>, name: &str, at: &JsonPath<'_>) -> Result<Self, Mismatch>;
 
     /// Writes the case `name`, which carries this.
     fn write_as(&self, name: &str, out: &mut Vec<u8>);
 }
 
 impl Payload for () {
-    fn take(payload: Option<Value>, name: &str, place: &Place<'_>) -> Result<Self, Mismatch> {
+    fn take(payload: Option<Value>, name: &str, at: &JsonPath<'_>) -> Result<Self, Mismatch> {
         match payload {
             None | Some(Value::Null) => Ok(()),
-            Some(_) => Err(place.below(name).wrong("takes no value")),
+            Some(_) => Err(at.below(name).wrong("takes no value")),
         }
     }
 
@@ -63,11 +63,11 @@ impl Payload for () {
 }
 
 impl<T: Json> Payload for T {
-    fn take(payload: Option<Value>, name: &str, place: &Place<'_>) -> Result<Self, Mismatch> {
-        let place = place.below(name);
+    fn take(payload: Option<Value>, name: &str, at: &JsonPath<'_>) -> Result<Self, Mismatch> {
+        let at = at.below(name);
         match payload {
-            Some(value) => T::read(value, &place),
-            None => T::absent().ok_or_else(|| place.wrong("a value is missing")),
+            Some(value) => T::read(value, &at),
+            None => T::absent().ok_or_else(|| at.wrong("a value is missing")),
         }
     }
 
@@ -88,33 +88,33 @@ pub fn write_case(name: &str, payload: &impl Payload, out: &mut Vec<u8>) {
 /// Reads a variant: `read` is given the name of the case as WIT has it, and its payload.
 pub fn case_of<T>(
     value: Value,
-    place: &Place<'_>,
+    at: &JsonPath<'_>,
     names: &[&str],
     read: impl FnOnce(usize, &str, Option<Value>) -> Result<T, Mismatch>,
 ) -> Result<T, Mismatch> {
-    let (name, payload) = case(value, place)?;
+    let (name, payload) = case(value, at)?;
     match names.iter().position(|known| snake(known) == name) {
         Some(which) => read(which, &name, payload),
-        None => Err(unknown(&name, names.iter().map(|name| snake(name)), place)),
+        None => Err(unknown(&name, names.iter().map(|name| snake(name)), at)),
     }
 }
 
 /// Reads an enum.
-pub fn enumeration<T: Copy>(value: Value, place: &Place<'_>, cases: &[(&str, T)]) -> Result<T, Mismatch> {
-    let text = string(value, place)?;
+pub fn enumeration<T: Copy>(value: Value, at: &JsonPath<'_>, cases: &[(&str, T)]) -> Result<T, Mismatch> {
+    let text = string(value, at)?;
     match cases.iter().find(|(name, _)| snake(name) == text) {
         Some((_, case)) => Ok(*case),
-        None => Err(unknown(&text, cases.iter().map(|(name, _)| snake(name)), place)),
+        None => Err(unknown(&text, cases.iter().map(|(name, _)| snake(name)), at)),
     }
 }
 
 /// Reads flags: the places of those that are set.
-pub fn flags(value: Value, place: &Place<'_>, names: &[&str]) -> Result<Vec<usize>, Mismatch> {
-    let items = array(value, place)?;
+pub fn flags(value: Value, at: &JsonPath<'_>, names: &[&str]) -> Result<Vec<usize>, Mismatch> {
+    let items = array(value, at)?;
     let flag = |item| {
-        let text = string(item, place)?;
+        let text = string(item, at)?;
         let known = names.iter().position(|name| snake(name) == text);
-        known.ok_or_else(|| unknown(&text, names.iter().map(|name| snake(name)), place))
+        known.ok_or_else(|| unknown(&text, names.iter().map(|name| snake(name)), at))
     };
     items.into_iter().map(flag).collect()
 }
@@ -127,28 +127,28 @@ pub fn write_flags<'a>(names: impl Iterator<Item = &'a str>, out: &mut Vec<u8>) 
 /// The members of an object while they are taken out of it: of a record, or of the arguments of a call.
 pub struct Members<'a> {
     object: Map<String, Value>,
-    place: &'a Place<'a>,
+    at: &'a JsonPath<'a>,
 }
 
 impl<'a> Members<'a> {
     /// Of what must be an object.
-    pub fn of(value: Value, place: &'a Place<'a>) -> Result<Self, Mismatch> {
-        let object = object(value, place)?;
-        Ok(Self { object, place })
+    pub fn of(value: Value, at: &'a JsonPath<'a>) -> Result<Self, Mismatch> {
+        let object = object(value, at)?;
+        Ok(Self { object, at })
     }
 
     /// The member of a name of WIT.
     pub fn take<T: Json>(&mut self, name: &str) -> Result<T, Mismatch> {
         let key = snake(name);
         match self.object.remove(&key) {
-            Some(value) => T::read(value, &self.place.below(&key)),
-            None => T::absent().ok_or_else(|| missing(&key, self.place)),
+            Some(value) => T::read(value, &self.at.below(&key)),
+            None => T::absent().ok_or_else(|| missing(&key, self.at)),
         }
     }
 
     /// Refuses members that nobody took.
     pub fn end(self) -> Result<(), Mismatch> {
-        no_more(&self.object, self.place)
+        no_more(&self.object, self.at)
     }
 }
 
@@ -189,8 +189,8 @@ impl<'a> Record<'a> {
 macro_rules! short_integers {
     ($($integer:ty),*) => {$(
         impl Json for $integer {
-            fn read(value: Value, place: &Place<'_>) -> Result<Self, Mismatch> {
-                integer(&value, place, <$integer>::MIN, <$integer>::MAX)
+            fn read(value: Value, at: &JsonPath<'_>) -> Result<Self, Mismatch> {
+                integer(&value, at, <$integer>::MIN, <$integer>::MAX)
             }
 
             fn write(&self, out: &mut Vec<u8>) {
@@ -203,8 +203,8 @@ macro_rules! short_integers {
 macro_rules! long_integers {
     ($($integer:ty),*) => {$(
         impl Json for $integer {
-            fn read(value: Value, place: &Place<'_>) -> Result<Self, Mismatch> {
-                integer(&long(value, place)?, place, <$integer>::MIN, <$integer>::MAX)
+            fn read(value: Value, at: &JsonPath<'_>) -> Result<Self, Mismatch> {
+                integer(&long(value, at)?, at, <$integer>::MIN, <$integer>::MAX)
             }
 
             fn write(&self, out: &mut Vec<u8>) {
@@ -218,16 +218,16 @@ short_integers!(i8, i16, u16, i32, u32);
 long_integers!(i64, u64);
 
 impl Json for u8 {
-    fn read(value: Value, place: &Place<'_>) -> Result<Self, Mismatch> {
-        integer(&value, place, Self::MIN, Self::MAX)
+    fn read(value: Value, at: &JsonPath<'_>) -> Result<Self, Mismatch> {
+        integer(&value, at, Self::MIN, Self::MAX)
     }
 
     fn write(&self, out: &mut Vec<u8>) {
         plain(self, out);
     }
 
-    fn read_list(value: Value, place: &Place<'_>) -> Result<Vec<Self>, Mismatch> {
-        bytes(value, place)
+    fn read_list(value: Value, at: &JsonPath<'_>) -> Result<Vec<Self>, Mismatch> {
+        bytes(value, at)
     }
 
     fn write_list(items: &[Self], out: &mut Vec<u8>) {
@@ -236,8 +236,8 @@ impl Json for u8 {
 }
 
 impl Json for bool {
-    fn read(value: Value, place: &Place<'_>) -> Result<Self, Mismatch> {
-        boolean(&value, place)
+    fn read(value: Value, at: &JsonPath<'_>) -> Result<Self, Mismatch> {
+        boolean(&value, at)
     }
 
     fn write(&self, out: &mut Vec<u8>) {
@@ -246,8 +246,8 @@ impl Json for bool {
 }
 
 impl Json for f32 {
-    fn read(value: Value, place: &Place<'_>) -> Result<Self, Mismatch> {
-        short_float(&value, place)
+    fn read(value: Value, at: &JsonPath<'_>) -> Result<Self, Mismatch> {
+        short_float(&value, at)
     }
 
     fn write(&self, out: &mut Vec<u8>) {
@@ -256,8 +256,8 @@ impl Json for f32 {
 }
 
 impl Json for f64 {
-    fn read(value: Value, place: &Place<'_>) -> Result<Self, Mismatch> {
-        float(&value, place)
+    fn read(value: Value, at: &JsonPath<'_>) -> Result<Self, Mismatch> {
+        float(&value, at)
     }
 
     fn write(&self, out: &mut Vec<u8>) {
@@ -266,8 +266,8 @@ impl Json for f64 {
 }
 
 impl Json for char {
-    fn read(value: Value, place: &Place<'_>) -> Result<Self, Mismatch> {
-        single(value, place)
+    fn read(value: Value, at: &JsonPath<'_>) -> Result<Self, Mismatch> {
+        single(value, at)
     }
 
     fn write(&self, out: &mut Vec<u8>) {
@@ -276,8 +276,8 @@ impl Json for char {
 }
 
 impl Json for String {
-    fn read(value: Value, place: &Place<'_>) -> Result<Self, Mismatch> {
-        string(value, place)
+    fn read(value: Value, at: &JsonPath<'_>) -> Result<Self, Mismatch> {
+        string(value, at)
     }
 
     fn write(&self, out: &mut Vec<u8>) {
@@ -286,8 +286,8 @@ impl Json for String {
 }
 
 impl<T: Json> Json for Vec<T> {
-    fn read(value: Value, place: &Place<'_>) -> Result<Self, Mismatch> {
-        T::read_list(value, place)
+    fn read(value: Value, at: &JsonPath<'_>) -> Result<Self, Mismatch> {
+        T::read_list(value, at)
     }
 
     fn write(&self, out: &mut Vec<u8>) {
@@ -296,10 +296,10 @@ impl<T: Json> Json for Vec<T> {
 }
 
 impl<T: Json> Json for Option<T> {
-    fn read(value: Value, place: &Place<'_>) -> Result<Self, Mismatch> {
+    fn read(value: Value, at: &JsonPath<'_>) -> Result<Self, Mismatch> {
         match value {
             Value::Null => Ok(None),
-            value => T::read(value, place).map(Some),
+            value => T::read(value, at).map(Some),
         }
     }
 
@@ -320,10 +320,10 @@ impl<T: Json> Json for Option<T> {
 }
 
 impl<T: Payload, E: Payload> Json for Result<T, E> {
-    fn read(value: Value, place: &Place<'_>) -> Result<Self, Mismatch> {
-        case_of(value, place, &["ok", "err"], |which, name, payload| match which {
-            0 => T::take(payload, name, place).map(Ok),
-            _ => E::take(payload, name, place).map(Err),
+    fn read(value: Value, at: &JsonPath<'_>) -> Result<Self, Mismatch> {
+        case_of(value, at, &["ok", "err"], |which, name, payload| match which {
+            0 => T::take(payload, name, at).map(Ok),
+            _ => E::take(payload, name, at).map(Err),
         })
     }
 
@@ -336,20 +336,20 @@ impl<T: Payload, E: Payload> Json for Result<T, E> {
 }
 
 macro_rules! tuples {
-    ($(($count:literal: $($item:ident $place:tt),*))*) => {$(
+    ($(($count:literal: $($item:ident $at:tt),*))*) => {$(
         impl<$($item: Json),*> Json for ($($item,)*) {
-            fn read(value: Value, place: &Place<'_>) -> Result<Self, Mismatch> {
-                let mut items = tuple(value, $count, place)?.into_iter();
-                Ok(($($item::read(items.next().unwrap_or_default(), place)?,)*))
+            fn read(value: Value, at: &JsonPath<'_>) -> Result<Self, Mismatch> {
+                let mut items = tuple(value, $count, at)?.into_iter();
+                Ok(($($item::read(items.next().unwrap_or_default(), at)?,)*))
             }
 
             fn write(&self, out: &mut Vec<u8>) {
                 out.push(b'[');
                 $(
-                    if $place > 0 {
+                    if $at > 0 {
                         out.push(b',');
                     }
-                    self.$place.write(out);
+                    self.$at.write(out);
                 )*
                 out.push(b']');
             }

@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use contract::sql::Value;
 use route::Route as _;
+use runtime::Val;
 use send::{Delivery as _, Send as _};
-use wasmtime::component::Val;
 
 use super::{CONTENT, Case, Person, client_id, int, length, turn};
 use crate::stand::{Stand, ask, refused};
@@ -123,7 +123,7 @@ fn nothing(pairs: &Rc<Pairs>) -> anyhow::Result<Case> {
         let (pairs, method) = (dispatched.clone(), method.clone());
         async move {
             let arguments = vec![Val::List(Vec::new())];
-            let answer = ask(&pairs.stand.dispatch, &method, None, arguments).await?;
+            let answer = ask(&pairs.stand.invoke, &method, None, arguments).await?;
             length(answer.as_ref(), "online")
         }
     };
@@ -149,7 +149,7 @@ fn routing(pairs: &Rc<Pairs>) -> anyhow::Result<Case> {
             let pair = turn(&pairs.pairs, number)?;
             let users = [&pair.other, &pair.one].map(|person| Val::U64(person.native.user));
             let arguments = vec![Val::List(users.to_vec())];
-            let answer = ask(&pairs.stand.dispatch, &method, None, arguments).await?;
+            let answer = ask(&pairs.stand.invoke, &method, None, arguments).await?;
             length(answer.as_ref(), "online")
         }
     };
@@ -180,11 +180,11 @@ fn sending(pairs: &Rc<Pairs>) -> anyhow::Result<Case> {
                 Val::Option(None),
             ];
             let caller = Some(pair.one.component.clone());
-            let receipt = ask(&pairs.stand.dispatch, &method, caller, arguments).await?;
+            let receipt = ask(&pairs.stand.invoke, &method, caller, arguments).await?;
             pair.received.set(pair.received.get() + 1);
             match receipt
                 .as_ref()
-                .and_then(|receipt| mpim::values::field(receipt, "state"))
+                .and_then(|receipt| runtime::values::field(receipt, "state"))
             {
                 Some(Val::Enum(name)) if name == "sending" => Ok(state(guest::MessageState::Sending)),
                 other => anyhow::bail!("the message is {other:?}"),
@@ -203,12 +203,12 @@ const TOGETHER: (usize, usize) = (8, 5);
 
 /// What a gateway under load makes of what many clients send.
 fn sending_together(pairs: &Rc<Pairs>) -> anyhow::Result<Case> {
-    let method = pairs.stand.method("send", "send-for-all")?;
+    let method = pairs.stand.method("send", "batch-send-message")?;
     let (natively, dispatched, prepared) = (pairs.clone(), pairs.clone(), pairs.clone());
     let native = move |number| {
         let pairs = natively.clone();
         async move {
-            let sending = |(pair, id): (&Pair, String)| send::Sending {
+            let call = |(pair, id): (&Pair, String)| send::SendMessageCall {
                 caller: pair.one.native.clone(),
                 to: pair.other.native.user,
                 client_id: id,
@@ -217,8 +217,8 @@ fn sending_together(pairs: &Rc<Pairs>) -> anyhow::Result<Case> {
                 priority: None,
                 qos: None,
             };
-            let messages = pairs.together(number).map(sending).collect();
-            let call = send::Component::send_for_all(messages);
+            let calls = pairs.together(number).map(call).collect();
+            let call = send::Component::batch_send_message(calls);
             let answers = pairs.stand.native.send.run(call).await.map_err(refused)?;
             Ok(answers.iter().flatten().map(|receipt| state(receipt.state)).sum())
         }
@@ -226,7 +226,7 @@ fn sending_together(pairs: &Rc<Pairs>) -> anyhow::Result<Case> {
     let component = move |number| {
         let (pairs, method) = (dispatched.clone(), method.clone());
         async move {
-            let sending = |(pair, id): (&Pair, String)| {
+            let call = |(pair, id): (&Pair, String)| {
                 let caller = &pair.one.native;
                 let connection = caller.connection.map(|connection| Box::new(Val::U64(connection)));
                 record([
@@ -247,14 +247,14 @@ fn sending_together(pairs: &Rc<Pairs>) -> anyhow::Result<Case> {
                     ("qos", Val::Option(None)),
                 ])
             };
-            let messages = pairs.together(number).map(sending).collect();
-            let answers = ask(&pairs.stand.dispatch, &method, None, vec![Val::List(messages)]).await?;
+            let calls = pairs.together(number).map(call).collect();
+            let answers = ask(&pairs.stand.invoke, &method, None, vec![Val::List(calls)]).await?;
             let Some(Val::List(answers)) = answers else {
                 anyhow::bail!("the answers are {answers:?}");
             };
             let sent = answers.iter().filter(|answer| match answer {
                 Val::Result(Ok(Some(receipt))) => {
-                    let state = mpim::values::field(receipt, "state");
+                    let state = runtime::values::field(receipt, "state");
                     matches!(state, Some(Val::Enum(name)) if name == "sending")
                 }
                 _ => false,
@@ -266,7 +266,7 @@ fn sending_together(pairs: &Rc<Pairs>) -> anyhow::Result<Case> {
         let pairs = prepared.clone();
         async move { pairs.connect().await.map(|()| 0) }
     };
-    Ok(Case::new("send.send-for-all, 40 messages of 8", native, component).prepared(500, prepare))
+    Ok(Case::new("send.batch-send-message, 40 messages of 8", native, component).prepared(500, prepare))
 }
 
 fn record<const N: usize>(fields: [(&str, Val); N]) -> Val {
@@ -300,7 +300,7 @@ fn acknowledging(pairs: &Rc<Pairs>) -> anyhow::Result<Case> {
                 Val::List(vec![Val::U64(message)]),
                 Val::Option(Some(Box::new(Val::U64(place)))),
             ];
-            match ask(&pairs.stand.dispatch, &method, Some(caller), arguments).await? {
+            match ask(&pairs.stand.invoke, &method, Some(caller), arguments).await? {
                 Some(Val::U32(acknowledged)) => Ok(u64::from(acknowledged)),
                 other => anyhow::bail!("{other:?} were acknowledged"),
             }

@@ -3,13 +3,13 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use call::{Connection, Identity};
 use contract::sql::Value;
 use login::Login as _;
-use mpim::identity::{Connection, Identity};
-use mpim::values::{ToRecord as _, field};
 use presence::{Presence as _, PresenceLease as _};
+use runtime::Val;
+use runtime::values::{ToRecord as _, field};
 use sha2::{Digest as _, Sha256};
-use wasmtime::component::Val;
 
 use super::{Case, Person, int, turn};
 use crate::stand::{Stand, ask, refused};
@@ -39,7 +39,7 @@ pub(super) async fn cases(stand: &Rc<Stand>) -> anyhow::Result<Vec<Case>> {
     let people = Rc::new(People {
         stand: stand.clone(),
         tokens: (0..64_u64)
-            .map(|number| mpim::engine::hex(&Sha256::digest(number.to_be_bytes())))
+            .map(|number| runtime::hex(&Sha256::digest(number.to_be_bytes())))
             .collect(),
         coming: (0..COMING).map(|number| Person::new(FIRST_COMING + number)).collect(),
         asked: (0..ASKED).map(|number| Person::new(FIRST_ASKED + number)).collect(),
@@ -61,7 +61,7 @@ impl People {
         let account = login::Component::register(NAME.to_owned(), PASSWORD.to_owned());
         let user = self.stand.native.login.run(account).await.map_err(refused)?;
         let sessions = (1_u64..).zip(&self.tokens).map(|(session, token)| {
-            let hash = mpim::engine::hex(&Sha256::digest(token));
+            let hash = runtime::hex(&Sha256::digest(token));
             (
                 "INSERT INTO sessions (id, user_id, device, device_class, token_hash, created_at, expires_at) \
                  VALUES (?, ?, ?, 'phone', ?, 0, ?)"
@@ -123,8 +123,8 @@ fn verifying(people: &Rc<People>) -> anyhow::Result<Case> {
         let (people, method) = (dispatched.clone(), method.clone());
         async move {
             let arguments = vec![Val::String(turn(&people.tokens, number)?.clone())];
-            let answer = ask(&people.stand.dispatch, &method, None, arguments).await?;
-            let identity = answer.as_ref().and_then(mpim::values::identity);
+            let answer = ask(&people.stand.invoke, &method, None, arguments).await?;
+            let identity = answer.as_ref().and_then(runtime::values::identity);
             Ok(identity.map_or(0, |identity| identity.expires_at))
         }
     };
@@ -152,9 +152,11 @@ fn logging_in(people: &Rc<People>) -> anyhow::Result<Case> {
                 Val::String(format!("device-{number}")),
                 Val::Option(None),
             ];
-            let grant = ask(&people.stand.dispatch, &method, None, arguments).await?;
+            let grant = ask(&people.stand.invoke, &method, None, arguments).await?;
             let token = grant.as_ref().and_then(|grant| field(grant, "token"));
-            Ok(token.and_then(mpim::values::text).map_or(0, |token| token.len() as u64))
+            Ok(token
+                .and_then(runtime::values::text)
+                .map_or(0, |token| token.len() as u64))
         }
     };
     Ok(Case::new("login.login", native, component).abreast(1))
@@ -176,10 +178,11 @@ fn coming(people: &Rc<People>) -> anyhow::Result<Case> {
         let (people, method) = (dispatched.clone(), method.clone());
         async move {
             let connection = connection(turn(&people.coming, number)?);
-            let ty = method.parameters.first().map(|(_, ty)| ty);
+            let binding = method.binding.as_ref();
+            let ty = binding.and_then(|method| method.parameters.first()).map(|(_, ty)| ty);
             let connection = ty.and_then(|ty| connection.to_val(ty));
             let arguments = connection.into_iter().collect();
-            ask(&people.stand.dispatch, &method, None, arguments).await.map(|_| 1)
+            ask(&people.stand.invoke, &method, None, arguments).await.map(|_| 1)
         }
     };
     let prepare = move |numbers| {
@@ -223,7 +226,7 @@ fn asking(people: &Rc<People>) -> anyhow::Result<Case> {
         async move {
             let arguments = vec![Val::U64(turn(&people.asked, number * 2)?.native.user)];
             let caller = Some(people.watcher.component.clone());
-            let status = ask(&people.stand.dispatch, &method, caller, arguments).await?;
+            let status = ask(&people.stand.invoke, &method, caller, arguments).await?;
             Ok(status.as_ref().map_or(0, online))
         }
     };
@@ -252,7 +255,7 @@ fn asking_of_many(people: &Rc<People>) -> anyhow::Result<Case> {
             let users = people.asked.iter().map(|person| Val::U64(person.native.user));
             let arguments = vec![Val::List(users.collect())];
             let caller = Some(people.watcher.component.clone());
-            match ask(&people.stand.dispatch, &method, caller, arguments).await? {
+            match ask(&people.stand.invoke, &method, caller, arguments).await? {
                 Some(Val::List(statuses)) => Ok(statuses.iter().map(online).sum()),
                 other => anyhow::bail!("the statuses are {other:?}"),
             }

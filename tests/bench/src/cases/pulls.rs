@@ -6,8 +6,8 @@ use std::rc::Rc;
 use contract::sql::Value;
 use group_pull::GroupPull as _;
 use pull_offline::PullOffline as _;
+use runtime::Val;
 use send::Send as _;
-use wasmtime::component::Val;
 
 use super::{CONTENT, Case, Person, client_id, int, length, turn};
 use crate::stand::{Stand, ask, refused};
@@ -149,7 +149,7 @@ fn inbox(pages: &Rc<Pages>, name: &'static str, limit: u32) -> anyhow::Result<Ca
         async move {
             let arguments = vec![Val::Option(None), Val::Option(Some(Box::new(Val::U32(limit))))];
             let caller = Some(pages.absent.component.clone());
-            let page = ask(&pages.stand.dispatch, &method, caller, arguments).await?;
+            let page = ask(&pages.stand.invoke, &method, caller, arguments).await?;
             length(page.as_ref(), "entries")
         }
     };
@@ -180,7 +180,7 @@ fn group_pages(pages: &Rc<Pages>, name: &'static str) -> anyhow::Result<Case> {
                 Val::Option(Some(Box::new(Val::U64(pages.last.get() - PAGE)))),
                 Val::Option(Some(Box::new(Val::U32(limit)))),
             ];
-            let page = ask(&pages.stand.dispatch, &method, Some(member), arguments).await?;
+            let page = ask(&pages.stand.invoke, &method, Some(member), arguments).await?;
             length(page.as_ref(), "messages")
         }
     };

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use capabilities::Services;
 use guest::native::Answer;
 use guest::{Audience, HostError, Kick, Message, MessageState, PresenceChange, Priority, Qos, StateChange, Waiting};
-use mpim::capabilities::{self, Node};
-use wire::json::{Json, Mismatch, Place, Record, name_of};
+use wire::json::{Json, JsonPath, Mismatch, Record, name_of};
 use wire::push::{self, Push};
 
 /// A body of a notification.
@@ -14,7 +14,7 @@ pub(super) trait Body {
 }
 
 /// Puts a notification into the queues of the nodes that it is for.
-pub(super) fn tell(node: &Arc<Node>, name: &str, to: Audience, body: &impl Body) -> Answer<Result<(), HostError>> {
+pub(super) fn tell(node: &Arc<Services>, name: &str, to: Audience, body: &impl Body) -> Answer<Result<(), HostError>> {
     let mut text = Vec::with_capacity(256);
     body.write(&mut text);
     let push = Push::notification(audience(to), name, text);
@@ -54,8 +54,8 @@ fn audience(to: Audience) -> push::Audience {
 struct Word(&'static str);
 
 impl Json for Word {
-    fn read(_: wire::Value, place: &Place<'_>) -> Result<Self, Mismatch> {
-        Err(place.wrong("only written"))
+    fn read(_: wire::Value, at: &JsonPath<'_>) -> Result<Self, Mismatch> {
+        Err(at.wrong("only written"))
     }
 
     fn write(&self, out: &mut Vec<u8>) {

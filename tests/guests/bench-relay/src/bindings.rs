@@ -2,7 +2,7 @@
 #![cfg_attr(target_arch = "wasm32", expect(unsafe_code, reason = "generated exports"))]
 
 wit_bindgen::generate!({
-    path: ["../../../wit/host", "../bench/wit", "wit"],
+    path: ["../../../wit/host", "../bench-probe/wit", "wit"],
     world: "test:bench-relay/relay-function",
     generate_all,
 });

@@ -32,9 +32,9 @@ impl hostile::Guest for Component {
         }
     }
 
-    async fn hold_all(connections: Vec<Connection>) -> Result<Vec<Result<(), Error>>, Error> {
+    async fn batch_hold(calls: Vec<Connection>) -> Result<Vec<Result<(), Error>>, Error> {
         let mut held = Vec::new();
-        for connection in connections {
+        for connection in calls {
             held.push(Self::hold(connection).await);
         }
         Ok(held)

@@ -33,7 +33,7 @@ pub(crate) enum Step {
     /// A query whose rows are dropped unread.
     QueryUnread(usize, String, Vec<Value>),
     /// Steps at the same time, each with the connections that are open before.
-    Together(Vec<Step>),
+    AtOnce(Vec<Step>),
     /// Requests that this instance has begun, and how many of them have not ended.
     Count,
     /// A request to another server.
@@ -91,7 +91,7 @@ impl Connections {
             Step::CloseRedis(number) => closed(self.redis.get_mut(number)),
             Step::CloseMysql(number) => closed(self.mysql.get_mut(number)),
             Step::Header(name) => format!("{:?}", headers.get(name)),
-            Step::Together(steps) => join_all(steps.into_iter().map(|step| self.use_open(step)))
+            Step::AtOnce(steps) => join_all(steps.into_iter().map(|step| self.use_open(step)))
                 .await
                 .join("\n"),
             step => self.use_open(step).await,

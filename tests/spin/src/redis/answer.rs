@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_one_flat_list() {
-        let nested = Value::Array(vec![
+        let tree = Value::Array(vec![
             Value::Int(1),
             Value::Array(vec![Value::Nil, Value::Array(vec![]), Value::Okay]),
             Value::Set(vec![Value::BulkString(b"x".to_vec()), Value::Boolean(true)]),
@@ -103,7 +103,7 @@ mod tests {
             Answer::Status("PONG".to_owned()),
             Answer::Binary(b"1.5".to_vec()),
         ];
-        assert_eq!(flatten(nested).unwrap(), flat);
+        assert_eq!(flatten(tree).unwrap(), flat);
         assert_eq!(flatten(Value::Array(vec![])).unwrap(), []);
     }
 

@@ -7,6 +7,9 @@ use spin_sdk::mysql::{Error as SpinError, MysqlError};
 /// The server keeps as many statements prepared as it may.
 const TOO_MANY_PREPARED: u16 = 1461;
 
+/// Numbers of what a server says that has no room for a connection of anybody, or of this user.
+const FULL: [&str; 3] = ["(1040)", "(1203)", "(1226)"];
+
 /// What an error means that does not answer a COMMIT.
 pub(super) fn failure(error: &SpinError) -> Failure {
     if let Some((code, state, message)) = said(error) {
@@ -29,6 +32,17 @@ pub(super) fn failure(error: &SpinError) -> Failure {
             Failure::halfway(Error::Overloaded("the result has too many bytes".to_owned()))
         }
         _ => Failure::gone("the connection was lost"),
+    }
+}
+
+/// Whether a connection was not made because there are too many: the server says so with a number of its own, and Spin in
+/// the same words when it has a bound of its own.
+pub(super) fn is_full(error: &SpinError) -> bool {
+    match error {
+        SpinError::MysqlError(MysqlError::ConnectionFailed(text)) => {
+            text.to_lowercase().contains("too many connections") || FULL.iter().any(|number| text.contains(number))
+        }
+        _ => false,
     }
 }
 

@@ -6,12 +6,12 @@ use spin_sdk::mysql::{DbValue, ParameterValue};
 
 /// Values as Spin takes them.
 pub(super) fn bind(params: &[Value]) -> Result<Vec<ParameterValue>, Failure> {
-    let bound = params.iter().enumerate().map(|(place, param)| {
+    let bound = params.iter().enumerate().map(|(index, param)| {
         Ok(match param {
             Value::Null => ParameterValue::DbNull,
             Value::Integer(number) => ParameterValue::Int64(*number),
             Value::Real(number) if !number.is_finite() => {
-                let reason = format!("parameter {place} is not a finite number");
+                let reason = format!("parameter {index} is not a finite number");
                 return Err(Failure::of_request(Error::Invalid(reason)));
             }
             Value::Real(number) => ParameterValue::Floating64(*number),

@@ -1,0 +1,4 @@
+//! What this component exports has one type.
+
+/// What this component exports.
+pub(crate) struct Scope;

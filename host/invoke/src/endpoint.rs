@@ -1,0 +1,65 @@
+//! Where a release can be invoked, and the state of the policies that stand before it.
+
+use std::time::{Duration, Instant};
+
+use call::{Context, Fault};
+use policy::{Breaker, Bulkhead};
+use runtime::Method;
+
+use crate::local::Local;
+use crate::parts::{Parts, Reply};
+use crate::remote::Remote;
+use crate::signature::Signature;
+
+/// Where a release can be invoked.
+pub(crate) struct Endpoint {
+    pub(crate) kind: Kind,
+    pub(crate) breaker: Breaker,
+    pub(crate) bulkhead: Bulkhead,
+    /// The longest that a call may take, waiting included.
+    pub(crate) deadline: Duration,
+}
+
+/// The kinds of endpoints there are.
+pub(crate) enum Kind {
+    /// Sandboxes of this process.
+    Local(Box<Local>),
+    /// Another host, over HTTP.
+    Remote(Box<Remote>),
+}
+
+impl Endpoint {
+    /// The call itself.
+    pub(crate) async fn call(
+        &self,
+        signature: &Signature,
+        binding: Option<&Method>,
+        parts: Parts,
+        context: Context,
+    ) -> Result<Reply, Fault> {
+        match &self.kind {
+            Kind::Local(local) => local.call(signature, binding, parts, context).await,
+            Kind::Remote(remote) => remote.call(signature, parts, context).await,
+        }
+    }
+
+    /// Why a call is turned away when too many are under way.
+    pub(crate) fn full(&self, signature: &Signature) -> Fault {
+        Fault::Overloaded(match &self.kind {
+            Kind::Local(_) => format!("every sandbox of {} is busy", signature.function),
+            Kind::Remote(_) => "too many calls of remote functions are under way".to_owned(),
+        })
+    }
+
+    /// What the end of a call says about the health of the endpoint; none when it says nothing, as a full bulkhead does,
+    /// or a caller that left too little of its time.
+    pub(crate) fn verdict<T>(&self, outcome: &Result<T, Fault>, begun: Instant, now: Instant) -> Option<bool> {
+        match outcome {
+            Ok(_) => Some(true),
+            Err(Fault::Trapped(_)) => Some(false),
+            Err(Fault::Unavailable(_)) => matches!(self.kind, Kind::Remote(_)).then_some(false),
+            Err(Fault::DeadlineExceeded(_)) => (now - begun >= self.deadline / 2).then_some(false),
+            Err(_) => None,
+        }
+    }
+}

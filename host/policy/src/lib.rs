@@ -1,0 +1,10 @@
+//! What stands around a call. Each policy is told the time and is a state machine of its own; none knows what is called,
+//! and none knows another. Their order is decided where calls are made.
+
+mod breaker;
+mod bulkhead;
+mod rate;
+
+pub use breaker::{Breaker, BreakerSettings};
+pub use bulkhead::{Bulkhead, Full, Permit};
+pub use rate::{Rate, Rates};
