@@ -1,9 +1,12 @@
-//! Reading a store through the cache, in the world of the tests.
+//! Reading a store through the cache, and counters and lists in it, in the world of the tests.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 use std::cell::RefCell;
 
-use guest::cache::{Keep, at_hand, cached, cached_one, forget_after, get_many, put};
+use guest::cache::{
+    Keep, at_hand, cached, cached_one, decrement, exists, forget_after, get_many, increment, push_left, push_right,
+    put, range, set,
+};
 use guest::{Error, ErrorCode, sql};
 use native::{Call, World, run};
 
@@ -139,4 +142,138 @@ fn a_cache_that_answers_no_more_is_let_rest() {
     assert_eq!(world.telemetry().counted("mpim_cache_puts_lost"), 11);
     world.clock().advance_ms(5_000);
     assert_eq!(fails(), [Some(7), None], "it is asked again once it has rested");
+}
+
+fn key() -> String {
+    "k".to_owned()
+}
+
+/// All that a list of numbers has.
+fn list() -> Vec<Option<u64>> {
+    run(range(key(), 0, -1)).unwrap()
+}
+
+/// The code of an error, and whether the call may be tried again.
+fn refusal<T: std::fmt::Debug>(answer: Result<T, Error>) -> (ErrorCode, bool) {
+    let error = answer.unwrap_err();
+    (error.code, error.retryable)
+}
+
+/// What the host calls `invalid` is a fault of the component.
+const INVALID: (ErrorCode, bool) = (ErrorCode::Internal, false);
+
+#[test]
+fn a_list_grows_at_both_ends_and_is_read_by_range() {
+    let _world = world();
+    assert!(list().is_empty() && !run(exists(key())).unwrap());
+    assert_eq!(run(push_right(key(), &[1_u64, 2], 9)).unwrap(), 2);
+    assert_eq!(run(push_left(key(), &[3_u64, 4], 9)).unwrap(), 4);
+    assert!(run(exists(key())).unwrap());
+    let (first, second, third, last) = (Some(4_u64), Some(3), Some(1), Some(2));
+    for (start, stop, expected) in [
+        (0, -1, vec![first, second, third, last]),
+        (i64::MIN, i64::MAX, vec![first, second, third, last]),
+        (-3, 1, vec![second]),
+        (2, 9, vec![third, last]),
+        (-9, 0, vec![first]),
+        (-9, -8, vec![]),
+        (4, 9, vec![]),
+        (2, 1, vec![]),
+        (i64::MAX, i64::MIN, vec![]),
+    ] {
+        assert_eq!(run(range(key(), start, stop)).unwrap(), expected, "{start}..={stop}");
+    }
+    let as_text = run(range::<String>(key(), 0, 0)).unwrap();
+    assert_eq!(as_text, [None], "another version wrote it");
+}
+
+#[test]
+fn the_other_kind_is_refused_and_stays_as_it_is() {
+    let _world = world();
+    assert_eq!(run(increment(key(), 5, 9)).unwrap(), 5);
+    assert_eq!(refusal(run(push_left(key(), &[1_u64], 9))), INVALID);
+    assert_eq!(refusal(run(push_right(key(), &[1_u64], 9))), INVALID);
+    assert_eq!(refusal(run(range::<u64>(key(), 0, -1))), INVALID);
+    assert_eq!(run(decrement(key(), 7, 9)).unwrap(), -2);
+    assert_eq!(run(push_left("l".to_owned(), &[1_u64], 9)).unwrap(), 1);
+    assert_eq!(refusal(run(increment("l".to_owned(), 1, 9))), INVALID);
+    assert_eq!(refusal(run(decrement("l".to_owned(), 1, 9))), INVALID);
+    let found = run(get_many::<u64>(keys(&["l", "k"]))).unwrap();
+    assert_eq!(found, [None, None], "a list does not fail the others");
+    assert_eq!(run(push_left("l".to_owned(), &[2_u64], 9)).unwrap(), 2);
+    run(set("l".to_owned(), &7_u64, 9)).unwrap();
+    assert_eq!(run(get_many(keys(&["l"]))).unwrap(), [Some(7_u64)]);
+}
+
+#[test]
+fn a_counter_is_its_number_in_digits() {
+    let world = world();
+    assert_eq!(run(increment(key(), 8, 9)).unwrap(), 8);
+    assert_eq!(run(get_many(keys(&["k"]))).unwrap(), [Some(b'8')]);
+    assert_eq!(refusal(run(increment(key(), i64::MAX, 9))), INVALID);
+    assert_eq!(refusal(run(decrement(key(), i64::MIN, 9))), INVALID);
+    assert_eq!(run(increment(key(), -9, 9)).unwrap(), -1);
+    assert_eq!(run(increment(key(), i64::MIN + 1, 9)).unwrap(), i64::MIN);
+    for bytes in ["", "x", "+1", "01", "-0", " 1"] {
+        world.cache().set(key(), bytes.as_bytes().to_vec());
+        assert_eq!(refusal(run(increment(key(), 1, 9))), INVALID, "{bytes:?} is no number");
+        assert_eq!(world.cache().get("k").unwrap(), bytes.as_bytes());
+    }
+}
+
+#[test]
+fn counters_and_lists_live_as_long_as_the_call_that_began_them_says() {
+    let world = world();
+    let counted = || run(increment("counter".to_owned(), 1, 1000)).unwrap();
+    let pushed = || run(push_right(key(), &[1_u64], 1000)).unwrap();
+    assert_eq!((counted(), pushed()), (1, 1));
+    world.clock().advance_ms(999);
+    assert_eq!((counted(), pushed()), (2, 2));
+    world.clock().advance_ms(1);
+    let there = |name: &str| run(exists(name.to_owned())).unwrap();
+    assert!(!there("counter") && !there("k") && list().is_empty(), "both have ended");
+    assert_eq!((counted(), pushed()), (1, 1));
+}
+
+#[test]
+fn what_is_beyond_a_bound_is_refused_as_a_whole() {
+    let _world = world();
+    assert_eq!(refusal(run(push_left::<u64>(key(), &[], 9))), INVALID);
+    for ttl_ms_of_0 in [
+        run(push_left(key(), &[1_u64], 0)).map(drop),
+        run(push_right(key(), &[1_u64], 0)).map(drop),
+        run(increment(key(), 1, 0)).map(drop),
+        run(decrement(key(), 1, 0)).map(drop),
+        run(set(key(), &1_u64, 0)),
+    ] {
+        assert_eq!(refusal(ttl_ms_of_0), INVALID);
+    }
+    // Bytes of a value, of which four are its length.
+    let text = |bytes: usize| "x".repeat(bytes - 4);
+    assert_eq!(
+        refusal(run(push_left(key(), &["x".to_owned(), text(8 * 1024 + 1)], 9))),
+        INVALID
+    );
+    assert!(!run(exists(key())).unwrap(), "nothing was pushed");
+    assert_eq!(run(push_left("l".to_owned(), &[text(8 * 1024)], 9)).unwrap(), 1);
+    // Bytes of a key with its value.
+    let most = 1024 * 1024;
+    assert_eq!(refusal(run(set(key(), &text(most), 9))), INVALID);
+    run(set(key(), &text(most - 1), 9)).unwrap();
+    let long = || "k".repeat(most + 1);
+    assert_eq!(refusal(run(push_left(long(), &[1_u64], 9))), INVALID);
+    assert_eq!(refusal(run(increment(long(), 1, 9))), INVALID);
+}
+
+#[test]
+fn a_full_list_is_overloaded_until_it_has_ended() {
+    let world = world();
+    assert_eq!(run(push_right(key(), &vec![1_u64; 1023], 1000)).unwrap(), 1023);
+    let overloaded = (ErrorCode::Overloaded, true);
+    assert_eq!(refusal(run(push_left(key(), &[2_u64, 3], 1000))), overloaded);
+    assert_eq!(list().len(), 1023, "all of the values or none");
+    assert_eq!(run(push_left(key(), &[2_u64], 1000)).unwrap(), 1024);
+    assert_eq!(refusal(run(push_right(key(), &[3_u64], 1000))), overloaded);
+    world.clock().advance_ms(1000);
+    assert_eq!(run(push_right(key(), &[3_u64], 1000)).unwrap(), 1);
 }

@@ -1,10 +1,16 @@
 //! The cache: the promises of `mpim:host/cache` at the time of the world. It counts what it was asked, and can lose values
 //! or be late.
 
+mod values;
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
+use guest::HostError;
 use guest::bindings::mpim::host::cache::{Filled, Found};
+
+pub(crate) use values::ListEnd;
+use values::{Kept, Values, fits};
 
 use crate::clock::Clock;
 
@@ -17,10 +23,10 @@ pub struct Cache {
     clock: Clock,
     entries: RefCell<BTreeMap<String, Entry>>,
     tickets: RefCell<BTreeMap<u64, String>>,
-    /// What was set by itself, each until its time.
-    set: RefCell<BTreeMap<String, (Vec<u8>, u64)>>,
+    /// What was set, counted or pushed by itself.
+    pub(crate) values: Values,
     /// What is set and has not arrived.
-    held: RefCell<Vec<(String, Vec<u8>, u64)>>,
+    held: RefCell<Vec<(String, Kept)>>,
     holds: Cell<bool>,
     last_ticket: Cell<u64>,
     hits: Cell<u64>,
@@ -39,7 +45,7 @@ impl Cache {
             clock: clock.clone(),
             entries: RefCell::default(),
             tickets: RefCell::default(),
-            set: RefCell::default(),
+            values: Values::new(clock),
             held: RefCell::default(),
             holds: Cell::default(),
             last_ticket: Cell::default(),
@@ -100,28 +106,29 @@ impl Cache {
         }
     }
 
-    pub(crate) fn put(&self, key: String, value: Vec<u8>, ttl_ms: u64) {
-        let until_ms = self.clock.after_ms(ttl_ms);
+    pub(crate) fn put(&self, key: String, value: Vec<u8>, ttl_ms: u64) -> Result<(), HostError> {
+        let until_ms = self.values.end_of(ttl_ms)?;
+        fits(&key, value.len())?;
+        let kept = Kept::bytes(value, until_ms);
         if self.holds.get() {
-            self.held.borrow_mut().push((key, value, until_ms));
+            self.held.borrow_mut().push((key, kept));
         } else {
-            self.set.borrow_mut().insert(key, (value, until_ms));
+            self.values.replace(key, kept);
         }
+        Ok(())
     }
 
-    /// What was set under a key by itself.
+    /// What was set under a key by itself; none also where it holds a list.
     pub fn get(&self, key: &str) -> Option<Vec<u8>> {
-        let set = self.set.borrow();
-        let (value, until_ms) = set.get(key)?;
-        (*until_ms > self.clock.now_ms()).then(|| value.clone())
+        self.values.get(key)
     }
 
     /// Puts something under a key by itself, for ever.
     pub fn set(&self, key: String, value: Vec<u8>) {
-        self.set.borrow_mut().insert(key, (value, u64::MAX));
+        self.values.replace(key, Kept::bytes(value, u64::MAX));
     }
 
-    /// From now on what is set by itself waits for [`Cache::release`], or no more.
+    /// From now on what is set by itself waits for [`Cache::release`], or no more. What is counted and pushed never waits.
     pub fn hold(&self, holds: bool) {
         self.holds.set(holds);
     }
@@ -130,23 +137,20 @@ impl Cache {
     pub fn release(&self, among: usize) {
         let mut held = self.held.borrow_mut();
         if let Some(at) = among.checked_rem(held.len()) {
-            let (key, value, until_ms) = held.swap_remove(at);
-            self.set.borrow_mut().insert(key, (value, until_ms));
+            let (key, kept) = held.swap_remove(at);
+            self.values.replace(key, kept);
         }
     }
 
-    /// Loses one of the keys that were set by themselves, and gives its name; none when there is none.
+    /// Loses one of the keys that were set, counted or pushed by themselves, and gives its name; none when there is none.
     pub fn evict(&self, among: usize) -> Option<String> {
-        let mut set = self.set.borrow_mut();
-        let key = set.keys().nth(among.checked_rem(set.len())?)?.clone();
-        set.remove(&key);
-        Some(key)
+        self.values.evict(among)
     }
 
     /// Loses everything.
     pub fn clear(&self) {
         self.entries.borrow_mut().clear();
-        self.set.borrow_mut().clear();
+        self.values.clear();
     }
 
     /// How many keys were found by lookups.

@@ -28,6 +28,18 @@ pub enum Call {
     Get,
     /// `cache.set`.
     Set,
+    /// `cache.exists`.
+    Exists,
+    /// `cache.increment`.
+    Increment,
+    /// `cache.decrement`.
+    Decrement,
+    /// `cache.push-left`.
+    PushLeft,
+    /// `cache.push-right`.
+    PushRight,
+    /// `cache.range`.
+    Range,
     /// `metadata.put`.
     Put,
     /// `metadata.remove`.
@@ -62,7 +74,19 @@ impl Call {
     /// Those that write into the store.
     pub const WRITES: &[Self] = &[Self::Execute, Self::Batch];
     /// All of the cache. Without it everything is to be loaded.
-    pub const CACHE: &[Self] = &[Self::Lookup, Self::Fill, Self::Forget, Self::Get, Self::Set];
+    pub const CACHE: &[Self] = &[
+        Self::Lookup,
+        Self::Fill,
+        Self::Forget,
+        Self::Get,
+        Self::Set,
+        Self::Exists,
+        Self::Increment,
+        Self::Decrement,
+        Self::PushLeft,
+        Self::PushRight,
+        Self::Range,
+    ];
     /// All of the leases.
     pub const METADATA: &[Self] = &[Self::Put, Self::Remove, Self::Members, Self::Count];
     /// All of the queues.

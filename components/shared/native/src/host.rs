@@ -12,6 +12,7 @@ use guest::{
     StateChange, Waiting,
 };
 
+use crate::cache::ListEnd;
 use crate::call::{Call, Failure, Fault};
 use crate::push::Push;
 use crate::turn::turn;
@@ -179,12 +180,46 @@ impl Host for World {
 
     fn set_cached(&self, key: String, value: Vec<u8>, ttl_ms: u64) -> Answer<Result<(), HostError>> {
         let key = self.cache_key(&key);
-        self.step(Call::Set, move |world| match ttl_ms {
-            0 => Err(HostError::Invalid("a time to live of 0".to_owned())),
-            ttl_ms => {
-                world.parts.cache.put(key, value, ttl_ms);
-                Ok(())
-            }
+        self.step(Call::Set, move |world| world.parts.cache.put(key, value, ttl_ms))
+    }
+
+    fn exists_cached(&self, key: String) -> Answer<Result<bool, HostError>> {
+        let key = self.cache_key(&key);
+        self.step(Call::Exists, move |world| Ok(world.parts.cache.values.exists(&key)))
+    }
+
+    fn increment_cached(&self, key: String, by: i64, ttl_ms: u64) -> Answer<Result<i64, HostError>> {
+        let key = self.cache_key(&key);
+        self.step(Call::Increment, move |world| {
+            world.parts.cache.values.increment(key, by, ttl_ms)
+        })
+    }
+
+    fn decrement_cached(&self, key: String, by: i64, ttl_ms: u64) -> Answer<Result<i64, HostError>> {
+        let key = self.cache_key(&key);
+        self.step(Call::Decrement, move |world| {
+            world.parts.cache.values.decrement(key, by, ttl_ms)
+        })
+    }
+
+    fn push_left_cached(&self, key: String, values: Vec<Vec<u8>>, ttl_ms: u64) -> Answer<Result<u64, HostError>> {
+        let key = self.cache_key(&key);
+        self.step(Call::PushLeft, move |world| {
+            world.parts.cache.values.push(ListEnd::Left, key, values, ttl_ms)
+        })
+    }
+
+    fn push_right_cached(&self, key: String, values: Vec<Vec<u8>>, ttl_ms: u64) -> Answer<Result<u64, HostError>> {
+        let key = self.cache_key(&key);
+        self.step(Call::PushRight, move |world| {
+            world.parts.cache.values.push(ListEnd::Right, key, values, ttl_ms)
+        })
+    }
+
+    fn range_cached(&self, key: String, start: i64, stop: i64) -> Answer<Result<Vec<Vec<u8>>, HostError>> {
+        let key = self.cache_key(&key);
+        self.step(Call::Range, move |world| {
+            world.parts.cache.values.range(&key, start, stop)
         })
     }
 

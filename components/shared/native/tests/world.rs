@@ -6,7 +6,7 @@ use std::task::{Context, Waker};
 use guest::metadata::Lease;
 use guest::queue::{self, Entry};
 use guest::sql::{self, Batch, Error as SqlError};
-use guest::{ErrorCode, Priority, metadata, params, rate_limit};
+use guest::{Error, ErrorCode, Priority, cache, metadata, params, rate_limit};
 use native::{BEGINNING_MS, Call, Fault, World, run};
 
 const ADD: &str = "INSERT INTO users (id, name, name_key, password_hash, created_at) VALUES (?, 'a', ?, 'x', 1)";
@@ -157,4 +157,61 @@ fn permits_come_back_with_time() {
         rate_limit::acquire("other", "1", 1000).is_ok(),
         "without a rate nothing is limited"
     );
+}
+
+fn increment() -> Result<i64, Error> {
+    run(cache::increment("n".to_owned(), 1, 1000))
+}
+
+fn push() -> Result<u64, Error> {
+    run(cache::push_right("l".to_owned(), &[1_u64], 1000))
+}
+
+#[test]
+fn a_counter_and_a_list_whose_answer_is_lost_have_changed() {
+    let world = World::with_users(0);
+    for (fault, counted, length) in [(Fault::Refused, 1, 1), (Fault::AnswerLost, 2, 2)] {
+        world.fail_times(Call::CACHE, fault, 2);
+        let codes = (increment().unwrap_err().code, push().unwrap_err().code);
+        assert_eq!(codes, (ErrorCode::Unavailable, ErrorCode::Unavailable));
+        assert_eq!((increment(), push()), (Ok(counted), Ok(length)), "{fault:?}");
+        world.cache().clear();
+    }
+}
+
+#[test]
+fn without_a_cache_nothing_is_counted_and_no_list_is_there() {
+    let world = World::with_users(0);
+    world.take_away(Call::CACHE);
+    let name = || "l".to_owned();
+    let refused = [
+        run(cache::exists(name())).map(drop),
+        run(cache::increment(name(), 1, 9)).map(drop),
+        run(cache::decrement(name(), 1, 9)).map(drop),
+        run(cache::push_left(name(), &[1_u64], 9)).map(drop),
+        run(cache::push_right(name(), &[1_u64], 9)).map(drop),
+        run(cache::range::<u64>(name(), 0, -1)).map(drop),
+    ];
+    for answer in refused {
+        assert_eq!(answer.unwrap_err().code, ErrorCode::Unavailable);
+    }
+    assert_eq!(world.calls(Call::CACHE), 0);
+}
+
+#[test]
+fn counters_and_lists_are_those_of_the_space_of_a_function() {
+    let world = World::with_users(0);
+    let length = |function: &World| {
+        run(function.within(cache::range::<u64>("l".to_owned(), 0, -1)))
+            .unwrap()
+            .len()
+    };
+    let there = |function: &World| run(function.within(cache::exists("n".to_owned()))).unwrap();
+    let (send, route) = (world.function_with_cache("send", "groups"), world.function("route"));
+    run(send.within(cache::decrement("n".to_owned(), 1, 9))).unwrap();
+    run(send.within(cache::push_left("l".to_owned(), &[1_u64], 9))).unwrap();
+    assert_eq!((length(&send), there(&send)), (1, true));
+    assert_eq!((length(&route), there(&route)), (0, false));
+    let groups = world.function("groups");
+    assert_eq!((length(&groups), there(&groups)), (1, true), "they share a space");
 }
