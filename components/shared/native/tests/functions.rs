@@ -2,8 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use contacts::{Contacts as _, Relations as _};
-use guest::Connection;
 use guest::route::Decision;
+use guest::{Connection, breaker, rate_limit};
 use login::Login as _;
 use native::{Call, Fault, Push, World, caller, connection, run};
 use presence::{Presence as _, PresenceLease as _};
@@ -117,6 +117,35 @@ fn what_is_a_functions_own_is_unknown_to_others() {
     application.send.set("retry-after-ms", 2);
     let setting = |function: &World| run(function.within(async { guest::config::value_or("retry-after-ms", 0) }));
     assert_eq!((setting(&application.send), setting(&application.route)), (2, 1));
+}
+
+#[test]
+fn rates_and_breakers_are_those_of_a_function() {
+    let world = World::with_users(0);
+    let (send, route) = (world.function("send"), world.function("route"));
+    world.guards().limit("send/all", 1.0, 1.0);
+    world.guards().limit("route/all", 1.0, 1.0);
+    let acquire = |function: &World| run(function.within(async { rate_limit::acquire("all", "1", 1).is_ok() }));
+    assert!(acquire(&send) && !acquire(&send) && acquire(&route));
+    run(send.within(async { (0..5).for_each(|_| breaker::report("b", false)) }));
+    let allow = |function: &World| run(function.within(async { breaker::allow("b") }));
+    assert!(!allow(&send) && allow(&route));
+}
+
+#[test]
+fn a_function_has_the_thread_only_while_its_call_is_polled() {
+    let world = World::with_users(0);
+    let (send, route) = (world.function("send"), world.function("route"));
+    for (function, name) in [(&world, "world"), (&send, "send"), (&route, "route")] {
+        function.set("name", name);
+    }
+    let name = || guest::config::value("name").unwrap();
+    let names = run(send.within(async {
+        let of_route = run(route.within(async { name() }));
+        (of_route, name())
+    }));
+    assert_eq!(names, ("route".to_owned(), "send".to_owned()));
+    assert_eq!(name(), "world");
 }
 
 /// What a world is like after some calls, with what they answered.
