@@ -60,7 +60,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "wire",
         ],
     ),
-    ("cluster", &["capabilities", "config", "contract", "snowflake", "wire"]),
+    (
+        "cluster",
+        &["backends", "capabilities", "config", "contract", "snowflake", "wire"],
+    ),
     ("admin", &["invoke", "runtime", "telemetry", "wire"]),
     ("client", &["wire"]),
 ];

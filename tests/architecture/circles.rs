@@ -43,7 +43,7 @@ fn modules(source: &Path) -> BTreeMap<Module, String> {
             .iter()
             .map(|part| part.to_string_lossy().into_owned())
             .collect();
-        let is_test = |part: &String| part.starts_with("tests") || part == "stories" || part == "bindings";
+        let is_test = |part: &String| part.starts_with("tests") || part == "stories";
         if path.extension().is_none_or(|extension| extension != "rs") || module.iter().any(is_test) {
             continue;
         }
@@ -52,6 +52,12 @@ fn modules(source: &Path) -> BTreeMap<Module, String> {
         }
         let text = std::fs::read_to_string(&path).expect("readable");
         let text = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+        // What is generated there names the type that the component is.
+        let text = if module.ends_with(&["bindings".to_owned()]) {
+            ""
+        } else {
+            text
+        };
         let lines: Vec<&str> = code_lines(text)
             .map(|line| line.split(" // ").next().unwrap_or_default())
             .collect();

@@ -186,8 +186,21 @@ impl Gateway {
 
     fn push(&self, entry: &Entry) {
         match Push::decode(&entry.payload) {
-            Ok(Push::Notification { to, method, body }) => {
+            Ok(Push::Notification {
+                to,
+                method,
+                body,
+                trace,
+            }) => {
                 let delivered = self.registry.deliver(&to, &method, &body);
+                if let Some(trace) = trace {
+                    tracing::debug!(
+                        trace,
+                        method,
+                        connections = delivered,
+                        "a recorded notification is delivered"
+                    );
+                }
                 self.metrics
                     .deliveries
                     .increment(u64::try_from(delivered).unwrap_or(u64::MAX));

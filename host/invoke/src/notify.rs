@@ -18,7 +18,11 @@ pub(crate) async fn publish(name: &str, import: Import<Guest>) -> Result<(), Fau
     let to = audience(to).ok_or_else(|| wrong("no audience as its first parameter"))?;
     let mut text = Vec::with_capacity(256);
     json::write(body, &ty, &mut text);
-    let push = Push::notification(to, name, text).ok_or_else(|| wrong("a body that is no JSON"))?;
+    let mut push = Push::notification(to, name, text).ok_or_else(|| wrong("a body that is no JSON"))?;
+    let trace = import.context.trace;
+    if trace.sampled {
+        push = push.traced(trace.to_string());
+    }
     capabilities::publish(&push, &import.guest.services).await
 }
 

@@ -58,6 +58,9 @@ pub enum Push {
         method: String,
         /// Its body.
         body: Box<RawValue>,
+        /// The trace of the call that caused it, as `traceparent` of W3C says it, where that is recorded.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trace: Option<String>,
     },
     /// Subscribes the connections of users to a topic.
     Subscribe {
@@ -94,7 +97,22 @@ impl Push {
             to,
             method: method.to_owned(),
             body,
+            trace: None,
         })
+    }
+
+    /// The same, in the trace of the call that caused it; a change of subscriptions has none.
+    #[must_use]
+    pub fn traced(self, traceparent: String) -> Self {
+        match self {
+            Self::Notification { to, method, body, .. } => Self::Notification {
+                to,
+                method,
+                body,
+                trace: Some(traceparent),
+            },
+            other => other,
+        }
     }
 
     /// The topic of a node's gateway. Components cannot name it: theirs have a prefix of their own.
@@ -149,9 +167,16 @@ mod tests {
         let push = Push::notification(to.clone(), "message", b"{\"a\":1}".to_vec()).unwrap();
         let encoded = push.encode().unwrap();
         assert_eq!((encoded.nodes, encoded.priority), (to.nodes.clone(), 2));
-        let Push::Notification { to: read, method, body } = Push::decode(&encoded.payload).unwrap() else {
+        let Push::Notification {
+            to: read,
+            method,
+            body,
+            trace,
+        } = Push::decode(&encoded.payload).unwrap()
+        else {
             panic!("another push");
         };
+        assert_eq!(trace, None);
         assert_eq!((method.as_str(), body.get()), ("message", "{\"a\":1}"));
         assert_eq!(
             read,
@@ -160,6 +185,25 @@ mod tests {
                 ..to
             }
         );
+    }
+
+    #[test]
+    fn a_recorded_trace_goes_through_the_queue() {
+        let to: Audience = serde_json::from_str(
+            r#"{"recipients":[],"topics":[],"sessions":[],"except_connection":null,"priority":1,"track":null,"close":null}"#,
+        )
+        .unwrap();
+        let push = Push::notification(to, "message", b"1".to_vec()).unwrap();
+        let plain = push.encode().unwrap().payload;
+        assert!(
+            !String::from_utf8(plain).unwrap().contains("trace"),
+            "nothing is kept of one that is not recorded"
+        );
+        let traced = push.traced("00-1-2-01".to_owned()).encode().unwrap().payload;
+        let Push::Notification { trace, .. } = Push::decode(&traced).unwrap() else {
+            panic!("another push");
+        };
+        assert_eq!(trace.as_deref(), Some("00-1-2-01"));
     }
 
     #[test]
