@@ -20,7 +20,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("dialect", &["contract"]),
     ("keyspace", &["contract"]),
     ("backends", &["contract", "dialect", "keyspace"]),
-    ("config", &["backends", "password", "policy"]),
+    ("config", &["backends", "password"]),
     ("runtime", &["call", "config", "wire"]),
     (
         "capabilities",

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use call::{Caller, Context};
 use config::manifest::FunctionSource;
-use config::{FunctionSettings, Settings};
+use config::{BreakerSettings, FunctionSettings, Settings, ms};
 use criterion::{Criterion, criterion_group, criterion_main};
 use invoke::{Input, Invoke, Route};
-use policy::{Breaker, BreakerSettings};
+use policy::Breaker;
 use runtime::{Engine, Method, Val, json};
 use snowflake::{Ids, Loan, now_ms};
 use tokio::runtime::Runtime;
@@ -152,7 +152,8 @@ fn pushes(criterion: &mut Criterion) {
 }
 
 fn breaker(criterion: &mut Criterion) {
-    let breaker = Breaker::new(BreakerSettings::default());
+    let settings = BreakerSettings::default();
+    let breaker = Breaker::new(settings.failures, ms(settings.open_ms));
     criterion.bench_function("breaker/allow and report", |bencher| {
         bencher.iter(|| {
             let now = Instant::now();

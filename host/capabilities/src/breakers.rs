@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use policy::{Breaker, BreakerSettings};
+use config::{BreakerSettings, ms};
+use policy::Breaker;
 
 use crate::verdict::now;
 
@@ -41,7 +42,7 @@ impl Breakers {
         if named.len() >= self.settings.names_max {
             return None;
         }
-        let breaker = Arc::new(Breaker::new(self.settings.clone()));
+        let breaker = Arc::new(Breaker::new(self.settings.failures, ms(self.settings.open_ms)));
         named.insert(name.to_owned(), breaker.clone());
         Some(breaker)
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use config::{FunctionSettings, Settings};
-use policy::Rates;
+use policy::{Rate, Rates};
 use runtime::State;
 use wasmtime::component::{Accessor, HasSelf};
 
@@ -30,6 +30,13 @@ pub struct Granted {
 impl Granted {
     /// What a function has according to the manifest.
     pub fn new(function: Arc<str>, settings: &FunctionSettings, node: &Settings) -> Self {
+        let rates = settings.rates.iter().map(|(name, rate)| {
+            let rate = Rate {
+                per_second: rate.per_second,
+                burst: rate.burst,
+            };
+            (name.clone(), rate)
+        });
         Self {
             config: settings
                 .config
@@ -40,7 +47,7 @@ impl Granted {
             cache_space: settings.cache_space.clone().unwrap_or_else(|| function.to_string()),
             lookups: Lookups::new(&function),
             breakers: Breakers::new(node.breaker.clone()),
-            rates: Rates::new(settings.rates.clone(), node.telemetry.rate_keys_max),
+            rates: Rates::new(rates.collect(), node.telemetry.rate_keys_max),
             function,
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use backends::read_through::ReadThrough;
 use backends::{Cache, Metadata, Queue, Sql};
-use config::Settings;
+use config::{Settings, ms};
 use policy::Breaker;
 use snowflake::Ids;
 
@@ -61,7 +61,7 @@ pub struct Backends {
 impl Services {
     /// Those of a node of this name on some backends, with closed breakers. There are no ids before a worker number is lent.
     pub fn new(name: &str, backends: Backends, settings: &Settings) -> Self {
-        let breaker = || Breaker::new(settings.breaker.clone());
+        let breaker = || Breaker::new(settings.breaker.failures, ms(settings.breaker.open_ms));
         Self {
             name: name.into(),
             sql: backends.sql,

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use policy::Rate;
 use serde::Deserialize;
+
+use crate::rate::Rate;
 
 /// `[component.NAME.tool.mpim]`.
 #[derive(Debug, Clone, Deserialize)]

@@ -4,12 +4,14 @@
 //! It knows the settings of backends and policies, and nothing of what they do.
 
 mod batch;
+mod breaker;
 mod cluster;
 mod function;
 mod gateway;
 pub mod manifest;
 mod method;
 mod positive;
+mod rate;
 mod remote;
 mod sandbox;
 
@@ -18,13 +20,14 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use backends::{memory, mysql, read_through, redis, sqlite};
-use policy::BreakerSettings;
 
 pub use batch::BatchSettings;
+pub use breaker::BreakerSettings;
 pub use cluster::ClusterSettings;
 pub use function::{ConfigValue, FunctionSettings, PasswordSettings, TelemetrySettings};
 pub use gateway::GatewaySettings;
 pub use method::{MethodName, Timer};
+pub use rate::Rate;
 pub use remote::RemoteSettings;
 pub use sandbox::SandboxSettings;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use capabilities::{Granted, Guest, Services};
 use config::manifest::FunctionSource;
-use config::{FunctionSettings, MethodName, Settings};
+use config::{FunctionSettings, MethodName, Settings, ms};
 use policy::{Breaker, Bulkhead};
 use runtime::{Blueprint, Component, Docs, Engine, LoadError, Pool, PoolSettings, unversioned};
 
@@ -199,7 +199,7 @@ fn function_of(
             pool,
             sandboxes_max: settings.max_sandboxes,
         })),
-        breaker: Breaker::new(node.breaker.clone()),
+        breaker: Breaker::new(node.breaker.failures, ms(node.breaker.open_ms)),
         bulkhead: Bulkhead::new(
             usize::try_from(settings.max_sandboxes).unwrap_or(1),
             settings.waiting_max,
@@ -225,7 +225,7 @@ fn function_of(
 fn of_remote(remote: Remote, settings: &Settings) -> Endpoint {
     Endpoint {
         kind: Kind::Remote(Box::new(remote)),
-        breaker: Breaker::new(settings.breaker.clone()),
+        breaker: Breaker::new(settings.breaker.failures, ms(settings.breaker.open_ms)),
         bulkhead: Bulkhead::new(settings.remote.in_flight_max, settings.remote.waiting_max),
         deadline: Duration::from_millis(settings.remote.deadline_ms),
     }

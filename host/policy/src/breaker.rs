@@ -3,7 +3,7 @@
 //! ```text
 //!            failures in a row reach the threshold
 //!   Closed ────────────────────────────────────────> Open
-//!     ^                                               │ after `open_ms`, one call may try
+//!     ^                                               │ after `open_for`, one call may try
 //!     │  the trial succeeds                           v
 //!     └─────────────────────────────────────────── Trial ──> Open, when the trial fails
 //! ```
@@ -14,34 +14,11 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
-
-/// When a breaker opens, and for how long.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct BreakerSettings {
-    /// Failures in a row that open it.
-    pub failures: u32,
-    /// How long it stays open before one call may try.
-    pub open_ms: u64,
-    /// How many breakers a function may name.
-    pub names_max: usize,
-}
-
-impl Default for BreakerSettings {
-    fn default() -> Self {
-        Self {
-            failures: 10,
-            open_ms: 1_000,
-            names_max: 64,
-        }
-    }
-}
-
 /// One breaker. Cheap: a lock held for a few instructions.
 #[derive(Debug)]
 pub struct Breaker {
-    settings: BreakerSettings,
+    failures_max: u32,
+    open_for: Duration,
     state: Mutex<State>,
 }
 
@@ -53,18 +30,19 @@ enum State {
 }
 
 impl Breaker {
-    /// A closed breaker.
-    pub fn new(settings: BreakerSettings) -> Self {
+    /// A closed breaker, which so many failures in a row open, and which stays open for so long before one call may try.
+    pub fn new(failures_max: u32, open_for: Duration) -> Self {
         Self {
-            settings,
+            failures_max,
+            open_for,
             state: Mutex::new(State::Closed { failures: 0 }),
         }
     }
 
     /// Whether a call may be tried at this time. Each true wants one [`Self::report`]; a trial that is never
-    /// reported is given up after `open_ms`, so that a lost caller cannot keep the breaker shut.
+    /// reported is given up after `open_for`, so that a lost caller cannot keep the breaker shut.
     pub fn allow(&self, now: Instant) -> bool {
-        let open_for = self.open_for();
+        let open_for = self.open_for;
         let mut state = self.lock();
         match *state {
             State::Closed { .. } => true,
@@ -83,19 +61,15 @@ impl Breaker {
             (State::Open { since }, _) => State::Open { since },
             (_, true) => State::Closed { failures: 0 },
             (State::Trial { .. }, false) => State::Open { since: now },
-            (State::Closed { failures }, false) if failures + 1 >= self.settings.failures => State::Open { since: now },
+            (State::Closed { failures }, false) if failures + 1 >= self.failures_max => State::Open { since: now },
             (State::Closed { failures }, false) => State::Closed { failures: failures + 1 },
         };
     }
 
     /// Whether calls are refused at this time.
     pub fn is_open(&self, now: Instant) -> bool {
-        let open_for = self.open_for();
+        let open_for = self.open_for;
         matches!(*self.lock(), State::Open { since } if now.saturating_duration_since(since) < open_for)
-    }
-
-    fn open_for(&self) -> Duration {
-        Duration::from_millis(self.settings.open_ms)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -108,11 +82,7 @@ mod tests {
     use super::*;
 
     fn breaker() -> Breaker {
-        Breaker::new(BreakerSettings {
-            failures: 3,
-            open_ms: 1000,
-            names_max: 1,
-        })
+        Breaker::new(3, OPEN)
     }
 
     fn fail(breaker: &Breaker, times: u32, now: Instant) {

@@ -5,6 +5,6 @@ mod breaker;
 mod bulkhead;
 mod rate;
 
-pub use breaker::{Breaker, BreakerSettings};
+pub use breaker::Breaker;
 pub use bulkhead::{Bulkhead, Full, Permit};
 pub use rate::{Rate, Rates};

@@ -2,8 +2,9 @@
 
 use std::time::Instant;
 
+use config::{BreakerSettings, ms};
 use contract::sql::Value;
-use policy::{Breaker, BreakerSettings};
+use policy::Breaker;
 use runtime::Val;
 use tokio::task::JoinSet;
 
@@ -131,7 +132,8 @@ async fn alone(meter: &mut Meter, stage: &Stage) -> Result<(), Failure> {
         Ok(())
     };
     meter.measure("backend alone: cache in the process, get", get).await?;
-    let breaker = Breaker::new(BreakerSettings::default());
+    let settings = BreakerSettings::default();
+    let breaker = Breaker::new(settings.failures, ms(settings.open_ms));
     meter
         .measure_now("breaker alone: allow and report", || {
             let now = Instant::now();

@@ -10,9 +10,8 @@ use std::time::{Duration, Instant};
 use call::{Caller, Context};
 use capabilities::Services;
 use config::manifest::FunctionSource;
-use config::{ConfigValue, FunctionSettings, Settings};
+use config::{ConfigValue, FunctionSettings, Rate, Settings};
 use invoke::{Function, Input, Invoke, Route};
-use policy::Rate;
 use runtime::{Engine, Method, Val};
 use snowflake::{Loan, now_ms};
 

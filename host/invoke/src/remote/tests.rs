@@ -6,7 +6,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use policy::{Breaker, BreakerSettings, Bulkhead};
+use config::{BreakerSettings, ms};
+use policy::{Breaker, Bulkhead};
 
 use super::*;
 use crate::endpoint::{Endpoint, Kind};
@@ -74,9 +75,10 @@ async fn serve(mut stream: TcpStream, answer: Option<(u16, &str)>, asked: Arc<At
 
 fn remote(url: &str, settings: RemoteSettings) -> Arc<Endpoint> {
     let remote = Remote::new(url, "token", &settings, 1000).expect("an address");
+    let breaker = BreakerSettings::default();
     Arc::new(Endpoint {
         kind: Kind::Remote(Box::new(remote)),
-        breaker: Breaker::new(BreakerSettings::default()),
+        breaker: Breaker::new(breaker.failures, ms(breaker.open_ms)),
         bulkhead: Bulkhead::new(settings.in_flight_max, settings.waiting_max),
         deadline: Duration::from_millis(settings.deadline_ms),
     })
