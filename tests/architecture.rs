@@ -10,6 +10,7 @@ use crate::harness::manifest::root;
 /// it is, so that whoever adds an edge has to say it here. What measures and what puts together may use everything.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("call", &[]),
+    ("config", &[]),
     ("contract", &[]),
     ("policy", &[]),
     ("telemetry", &[]),
@@ -19,8 +20,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("codegen", &[]),
     ("dialect", &["contract"]),
     ("keyspace", &["contract"]),
-    ("backends", &["contract", "dialect", "keyspace"]),
-    ("config", &["backends", "password"]),
+    ("backends", &["config", "contract", "dialect", "keyspace"]),
     ("runtime", &["call", "config", "wire"]),
     (
         "capabilities",

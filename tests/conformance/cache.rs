@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backends::redis::{CacheSettings, Settings};
+use backends::redis::open_cache;
 use backends::{Cache, memory};
+use config::{MemoryCacheSettings, RedisCacheSettings, RedisServerSettings};
 use contract::Fault;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -15,17 +16,17 @@ use crate::shared::{self, soon};
 
 const LONG_MS: u64 = 600_000;
 
-fn in_redis(server: Settings) -> Arc<Cache> {
-    let settings = CacheSettings {
+fn in_redis(server: RedisServerSettings) -> Arc<Cache> {
+    let settings = RedisCacheSettings {
         server,
-        ..CacheSettings::default()
+        ..RedisCacheSettings::default()
     };
-    Arc::new(Cache::Redis(settings.open().expect("settings that can be")))
+    Arc::new(Cache::Redis(open_cache(&settings).expect("settings that can be")))
 }
 
 macro_rules! on_every_backend {
     ($($case:ident),* $(,)?) => {
-        on_backend!(in_memory, Arc::new(Cache::Memory(memory::Cache::new(&memory::CacheSettings::default()))), $($case),*);
+        on_backend!(in_memory, Arc::new(Cache::Memory(memory::Cache::new(&MemoryCacheSettings::default()))), $($case),*);
         on_backend!(redis, in_redis(shared::single_settings()), $($case),*);
         on_backend!(redis_replicated, in_redis(shared::replicated_settings()), $($case),*);
         on_backend!(redis_cluster, in_redis(shared::cluster_settings()), $($case),*);

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use backends::redis::{MetadataSettings, Settings};
+use backends::redis::open_metadata;
 use backends::{Metadata, memory};
+use config::{MemoryMetadataSettings, RedisMetadataSettings, RedisServerSettings};
 use contract::Fault;
 use contract::metadata::Lease;
 use tokio::task::JoinSet;
@@ -17,17 +18,17 @@ use crate::shared::{self, soon};
 
 const LONG_MS: u64 = 600_000;
 
-fn in_redis(server: Settings) -> Arc<Metadata> {
-    let settings = MetadataSettings {
+fn in_redis(server: RedisServerSettings) -> Arc<Metadata> {
+    let settings = RedisMetadataSettings {
         server,
-        ..MetadataSettings::default()
+        ..RedisMetadataSettings::default()
     };
-    Arc::new(Metadata::Redis(settings.open().expect("settings that can be")))
+    Arc::new(Metadata::Redis(open_metadata(&settings).expect("settings that can be")))
 }
 
 macro_rules! on_every_backend {
     ($($case:ident),* $(,)?) => {
-        on_backend!(in_memory, Arc::new(Metadata::Memory(memory::Metadata::new(&memory::MetadataSettings::default()))), $($case),*);
+        on_backend!(in_memory, Arc::new(Metadata::Memory(memory::Metadata::new(&MemoryMetadataSettings::default()))), $($case),*);
         on_backend!(redis, in_redis(shared::single_settings()), $($case),*);
         on_backend!(redis_replicated, in_redis(shared::replicated_settings()), $($case),*);
         on_backend!(redis_cluster, in_redis(shared::cluster_settings()), $($case),*);

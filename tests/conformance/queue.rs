@@ -9,8 +9,8 @@ mod order;
 
 use std::sync::{Arc, Mutex};
 
-use backends::redis::{QueueSettings, Way};
 use backends::{Queue, memory, redis};
+use config::{MemoryQueueSettings, RedisQueueSettings, RedisServerSettings, RedisWay};
 use contract::queue::{Entry, Priority};
 
 use self::{bounds::*, ends::*, order::*};
@@ -43,7 +43,7 @@ impl Default for Bounds {
 
 /// A kind of queue, and where its nodes meet.
 pub struct Backend {
-    server: Option<(redis::Settings, Way)>,
+    server: Option<(RedisServerSettings, RedisWay)>,
     memory: Mutex<Option<Arc<Queue>>>,
 }
 
@@ -55,7 +55,7 @@ impl Backend {
         }
     }
 
-    fn redis(server: redis::Settings, way: Way) -> Self {
+    fn redis(server: RedisServerSettings, way: RedisWay) -> Self {
         Self {
             server: Some((server, way)),
             memory: Mutex::default(),
@@ -80,8 +80,8 @@ impl Backend {
     }
 }
 
-fn in_memory(bounds: &Bounds) -> memory::QueueSettings {
-    memory::QueueSettings {
+fn in_memory(bounds: &Bounds) -> MemoryQueueSettings {
+    MemoryQueueSettings {
         per_topic_max: bounds.per_topic_max,
         groups_max: bounds.groups_max,
         redeliver_after_ms: bounds.redeliver_after_ms,
@@ -93,8 +93,13 @@ fn in_memory(bounds: &Bounds) -> memory::QueueSettings {
 }
 
 /// The settings of a node in Redis.
-pub fn in_redis(server: &redis::Settings, bounds: &Bounds, read: Way, write: &[Way]) -> QueueSettings {
-    QueueSettings {
+pub fn in_redis(
+    server: &RedisServerSettings,
+    bounds: &Bounds,
+    read: RedisWay,
+    write: &[RedisWay],
+) -> RedisQueueSettings {
+    RedisQueueSettings {
         server: server.clone(),
         read,
         write: write.to_vec(),
@@ -125,10 +130,10 @@ macro_rules! on_backend {
 macro_rules! on_every_backend {
     ([$($heard:ident),* $(,)?] and where entries are kept [$($kept:ident),* $(,)?]) => {
         on_backend!(embedded, Backend::memory(), [$($heard,)* $($kept),*]);
-        on_backend!(streams, Backend::redis(shared::single_settings(), Way::Streams), [$($heard,)* $($kept),*]);
-        on_backend!(streams_cluster, Backend::redis(shared::cluster_settings(), Way::Streams), [$($heard,)* $($kept),*]);
-        on_backend!(pubsub, Backend::redis(shared::single_settings(), Way::PubSub), [$($heard),*]);
-        on_backend!(pubsub_cluster, Backend::redis(shared::cluster_settings(), Way::PubSub), [$($heard),*]);
+        on_backend!(streams, Backend::redis(shared::single_settings(), RedisWay::Streams), [$($heard,)* $($kept),*]);
+        on_backend!(streams_cluster, Backend::redis(shared::cluster_settings(), RedisWay::Streams), [$($heard,)* $($kept),*]);
+        on_backend!(pubsub, Backend::redis(shared::single_settings(), RedisWay::PubSub), [$($heard),*]);
+        on_backend!(pubsub_cluster, Backend::redis(shared::cluster_settings(), RedisWay::PubSub), [$($heard),*]);
     };
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backends::Queue;
-use backends::redis::{self, QueueSettings, Settings, Topology, Way};
+use backends::{Queue, redis};
+use config::{RedisQueueSettings, RedisServerSettings, RedisTopology, RedisWay};
 use contract::Fault;
 use contract::queue::Priority;
 use tokio::time::Instant;
@@ -15,26 +15,26 @@ use crate::shared::{self, soon};
 use servers::redis::Redis;
 
 /// A server for this test alone, and its settings.
-pub fn alone() -> (Redis, Settings) {
+pub fn alone() -> (Redis, RedisServerSettings) {
     let server = Redis::start();
-    let settings = Settings {
+    let settings = RedisServerSettings {
         response_timeout_ms: 400,
         reconnect_pause_ms: 50,
-        ..shared::settings(vec![server.url()], Topology::Single)
+        ..shared::settings(vec![server.url()], RedisTopology::Single)
     };
     (server, settings)
 }
 
 /// A node of this name.
-pub fn node(settings: &QueueSettings, name: &str) -> Arc<Queue> {
+pub fn node(settings: &RedisQueueSettings, name: &str) -> Arc<Queue> {
     Arc::new(Queue::Redis(Box::new(
         redis::Queue::new(settings, name).expect("a queue"),
     )))
 }
 
 /// The settings of a node that uses streams alone.
-pub fn streams(server: &Settings, bounds: &Bounds) -> QueueSettings {
-    in_redis(server, bounds, Way::Streams, &[Way::Streams])
+pub fn streams(server: &RedisServerSettings, bounds: &Bounds) -> RedisQueueSettings {
+    in_redis(server, bounds, RedisWay::Streams, &[RedisWay::Streams])
 }
 
 /// Receives as a node does that outlives failures: again and again, until there is something.
@@ -235,7 +235,7 @@ fn another_node_takes_a_topic_over_at_once() {
 fn a_replay_has_what_ended_within_its_bound() {
     shared::run(async {
         let server = shared::single_settings();
-        let settings = QueueSettings {
+        let settings = RedisQueueSettings {
             replay_max: 100,
             ..streams(&server, &Bounds::default())
         };
@@ -314,7 +314,7 @@ fn commands(server: &Redis) -> u64 {
 fn a_topic_that_nobody_uses_leaves_nothing_behind() {
     shared::run(async {
         let (server, settings) = alone();
-        let idle = |topic_idle_ms| QueueSettings {
+        let idle = |topic_idle_ms| RedisQueueSettings {
             topic_idle_ms,
             ..streams(&settings, &Bounds::default())
         };
@@ -342,12 +342,12 @@ fn a_topic_that_nobody_uses_leaves_nothing_behind() {
 fn a_full_server_is_overloaded_and_recovers_when_entries_end() {
     shared::run(async {
         let server = Redis::start_with(&["--maxmemory", "4mb", "--maxmemory-policy", "noeviction"]);
-        let settings = shared::settings(vec![server.url()], Topology::Single);
+        let settings = shared::settings(vec![server.url()], RedisTopology::Single);
         let bounds = Bounds {
             per_topic_max: 100_000,
             ..Bounds::default()
         };
-        let settings = QueueSettings {
+        let settings = RedisQueueSettings {
             replay_max: 0,
             ..streams(&settings, &bounds)
         };
@@ -389,7 +389,7 @@ fn round_trips(server: &Redis) -> u64 {
 fn one_script_a_step() {
     shared::run(async {
         let (server, settings) = alone();
-        let settings = Settings {
+        let settings = RedisServerSettings {
             response_timeout_ms: 10_000,
             ..settings
         };

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backends::Queue;
-use backends::redis::{self, Way};
+use backends::{Queue, redis};
+use config::RedisWay;
 use contract::Fault;
 use contract::queue::Priority;
 use tokio::time::Instant;
@@ -18,7 +18,7 @@ use crate::shared::{self, soon};
 fn pubsub_listens_again_when_the_server_is_back() {
     shared::run(async {
         let (mut server, settings) = alone();
-        let settings = in_redis(&settings, &Bounds::default(), Way::PubSub, &[Way::PubSub]);
+        let settings = in_redis(&settings, &Bounds::default(), RedisWay::PubSub, &[RedisWay::PubSub]);
         let (receiver, publisher) = (node(&settings, "one"), node(&settings, "two"));
         begin(&receiver, "t", "g").await;
         for _ in 0..2 {
@@ -47,7 +47,7 @@ fn pubsub_that_cannot_connect_says_so() {
     shared::run(async {
         let (mut server, settings) = alone();
         server.kill();
-        let settings = in_redis(&settings, &Bounds::default(), Way::PubSub, &[Way::PubSub]);
+        let settings = in_redis(&settings, &Bounds::default(), RedisWay::PubSub, &[RedisWay::PubSub]);
         let queue = node(&settings, "one");
         let begun = Instant::now();
         let refused = queue.receive("t", "g", 1, 10_000).await;
@@ -62,8 +62,8 @@ fn what_is_read_must_be_written() {
         let settings = in_redis(
             &shared::single_settings(),
             &Bounds::default(),
-            Way::PubSub,
-            &[Way::Streams],
+            RedisWay::PubSub,
+            &[RedisWay::Streams],
         );
         let refused = redis::Queue::new(&settings, "one").map(|_| ());
         assert!(matches!(refused, Err(Fault::Invalid(_))), "{refused:?}");
@@ -78,7 +78,12 @@ fn a_stream_that_nobody_reads_is_trimmed_and_hinders_nobody() {
             per_topic_max: 10,
             ..Bounds::default()
         };
-        let both = in_redis(&server, &bounds, Way::PubSub, &[Way::PubSub, Way::Streams]);
+        let both = in_redis(
+            &server,
+            &bounds,
+            RedisWay::PubSub,
+            &[RedisWay::PubSub, RedisWay::Streams],
+        );
         let publisher = node(&both, "one");
         for n in 0..50 {
             publish(&publisher, "t", Priority::Normal, &n.to_string()).await;
@@ -94,7 +99,12 @@ fn a_way_that_nobody_reads_may_fail_and_costs_no_entry() {
     shared::run(async {
         let (server, settings) = alone();
         let bounds = Bounds::default();
-        let both = in_redis(&settings, &bounds, Way::PubSub, &[Way::PubSub, Way::Streams]);
+        let both = in_redis(
+            &settings,
+            &bounds,
+            RedisWay::PubSub,
+            &[RedisWay::PubSub, RedisWay::Streams],
+        );
         let (reader, publisher) = (node(&both, "one"), node(&both, "two"));
         begin(&reader, "t", "g").await;
         // Something that is no stream is where the stream would be.
@@ -111,13 +121,14 @@ fn a_way_that_nobody_reads_may_fail_and_costs_no_entry() {
 #[test]
 fn a_cluster_moves_from_pubsub_to_streams_and_loses_nothing() {
     shared::run(async {
-        use Way::{PubSub, Streams};
+        use RedisWay::{PubSub, Streams};
         let server = shared::single_settings();
-        let step = |name: &str, read, write: &[Way]| node(&in_redis(&server, &Bounds::default(), read, write), name);
+        let step =
+            |name: &str, read, write: &[RedisWay]| node(&in_redis(&server, &Bounds::default(), read, write), name);
         let mut said = 0;
         let mut heard = BTreeSet::new();
         // The reader and the publisher move one after the other, and the publisher publishes all the time.
-        let steps: [(Way, &[Way], Way, &[Way]); 5] = [
+        let steps: [(RedisWay, &[RedisWay], RedisWay, &[RedisWay]); 5] = [
             (PubSub, &[PubSub], PubSub, &[PubSub]),
             (PubSub, &[PubSub, Streams], PubSub, &[PubSub]),
             (PubSub, &[PubSub, Streams], PubSub, &[PubSub, Streams]),

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use backends::read_through::{ReadThrough, Settings};
-use backends::redis::{CacheSettings, Settings as ServerSettings, Topology};
+use backends::read_through::ReadThrough;
+use backends::redis::open_cache;
 use backends::{Cache, memory};
+use config::{MemoryCacheSettings, ReadThroughSettings, RedisCacheSettings, RedisServerSettings, RedisTopology};
 use contract::cache::Exchange;
 use contract::cache::{Filled, Found};
 use tokio::task::JoinSet;
@@ -16,12 +17,12 @@ use servers::redis::Replicated;
 
 const LONG_MS: u64 = 600_000;
 
-fn in_redis(server: ServerSettings) -> Arc<Cache> {
-    let settings = CacheSettings {
+fn in_redis(server: RedisServerSettings) -> Arc<Cache> {
+    let settings = RedisCacheSettings {
         server,
-        ..CacheSettings::default()
+        ..RedisCacheSettings::default()
     };
-    Arc::new(Cache::Redis(settings.open().expect("settings that can be")))
+    Arc::new(Cache::Redis(open_cache(&settings).expect("settings that can be")))
 }
 
 macro_rules! on_backend {
@@ -40,7 +41,7 @@ macro_rules! on_backend {
 
 macro_rules! on_every_backend {
     ($($case:ident),* $(,)?) => {
-        on_backend!(in_memory, Arc::new(Cache::Memory(memory::Cache::new(&memory::CacheSettings::default()))), $($case),*);
+        on_backend!(in_memory, Arc::new(Cache::Memory(memory::Cache::new(&MemoryCacheSettings::default()))), $($case),*);
         on_backend!(redis, in_redis(shared::single_settings()), $($case),*);
         on_backend!(redis_replicated, in_redis(shared::replicated_settings()), $($case),*);
         on_backend!(redis_cluster, in_redis(shared::cluster_settings()), $($case),*);
@@ -184,8 +185,8 @@ async fn no_answer_is_older_than_the_last_forget(cache: Arc<Cache>) {
     let world = Arc::new(World {
         cache,
         nodes: [
-            ReadThrough::new(Settings::default()),
-            ReadThrough::new(Settings::default()),
+            ReadThrough::new(ReadThroughSettings::default()),
+            ReadThrough::new(ReadThroughSettings::default()),
         ],
         committed: AtomicU64::new(0),
         promised: AtomicU64::new(0),
@@ -213,8 +214,8 @@ async fn no_answer_is_older_than_the_last_forget(cache: Arc<Cache>) {
 fn what_was_forgotten_is_not_found_at_a_replica_that_is_behind() {
     shared::run(async {
         let servers = Replicated::start();
-        let cache = in_redis(shared::settings(servers.urls(), Topology::Replicated));
-        let node = ReadThrough::new(Settings::default());
+        let cache = in_redis(shared::settings(servers.urls(), RedisTopology::Replicated));
+        let node = ReadThrough::new(ReadThroughSettings::default());
         let key = keys(&["k"]);
         let look = async || node.lookup(&cache, "f", &key).await.expect("looks up").0;
         let [Found::Load(ticket)] = look().await[..] else {

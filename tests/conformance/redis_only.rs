@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use backends::redis::{Cache, CacheSettings, Link, Metadata, MetadataSettings, Settings, Topology};
+use backends::redis::{Cache, Link, Metadata, open_cache, open_metadata};
+use config::{RedisCacheSettings, RedisMetadataSettings, RedisServerSettings, RedisTopology};
 use contract::Fault;
 use contract::metadata::Lease;
 use tokio::time::Instant;
@@ -16,34 +17,34 @@ const TIMEOUT_MS: u64 = 400;
 /// What a machine that is busy may add to it.
 const SLACK: Duration = Duration::from_millis(400);
 
-fn settings(urls: Vec<String>, topology: Topology) -> Settings {
-    Settings {
+fn settings(urls: Vec<String>, topology: RedisTopology) -> RedisServerSettings {
+    RedisServerSettings {
         urls,
         topology,
         response_timeout_ms: TIMEOUT_MS,
         connect_timeout_ms: TIMEOUT_MS,
-        ..Settings::default()
+        ..RedisServerSettings::default()
     }
 }
 
-fn cache_of(settings: &Settings) -> Cache {
-    let settings = CacheSettings {
+fn cache_of(settings: &RedisServerSettings) -> Cache {
+    let settings = RedisCacheSettings {
         server: settings.clone(),
-        ..CacheSettings::default()
+        ..RedisCacheSettings::default()
     };
-    settings.open().expect("settings that can be")
+    open_cache(&settings).expect("settings that can be")
 }
 
 fn cache(server: &Redis) -> Cache {
-    cache_of(&settings(vec![server.url()], Topology::Single))
+    cache_of(&settings(vec![server.url()], RedisTopology::Single))
 }
 
 fn metadata(server: &Redis) -> Metadata {
-    let settings = MetadataSettings {
-        server: settings(vec![server.url()], Topology::Single),
-        ..MetadataSettings::default()
+    let settings = RedisMetadataSettings {
+        server: settings(vec![server.url()], RedisTopology::Single),
+        ..RedisMetadataSettings::default()
     };
-    settings.open().expect("settings that can be")
+    open_metadata(&settings).expect("settings that can be")
 }
 
 fn lease(set: &str, member: &str, ttl_ms: u64) -> Lease {
@@ -152,7 +153,7 @@ fn a_frozen_server_costs_a_call_no_more_than_its_time() {
 fn a_caller_that_gives_up_leaves_a_connection_that_others_can_use() {
     run(async {
         let server = Redis::start();
-        let mut settings = settings(vec![server.url()], Topology::Single);
+        let mut settings = settings(vec![server.url()], RedisTopology::Single);
         settings.connections = 1;
         let cache = cache_of(&settings);
         for n in 0_u32..200 {
@@ -177,7 +178,7 @@ fn a_wrong_password_is_told_without_it() {
             ),
             ("redis://", server.url()),
         ] {
-            let cache = cache_of(&settings(vec![url], Topology::Single));
+            let cache = cache_of(&settings(vec![url], RedisTopology::Single));
             let told = cache.link().check().await.expect_err("a refusal");
             let Fault::Unavailable(what) = &told else {
                 panic!("{told:?}")
@@ -189,7 +190,7 @@ fn a_wrong_password_is_told_without_it() {
             assert!(!format!("{told:?} {got:?} {cache:?}").contains(secret));
         }
         let url = format!("redis://:open-sesame@127.0.0.1:{}", server.port());
-        let cache = cache_of(&settings(vec![url], Topology::Single));
+        let cache = cache_of(&settings(vec![url], RedisTopology::Single));
         assert_eq!(cache.link().check().await, Ok(()));
         assert_eq!(cache.get("k").await, Ok(None));
     });
@@ -200,7 +201,7 @@ fn a_place_where_nobody_listens_is_told() {
     run(async {
         let mut server = Redis::start();
         server.kill();
-        for topology in [Topology::Single, Topology::Cluster] {
+        for topology in [RedisTopology::Single, RedisTopology::Cluster] {
             let cache = cache_of(&settings(vec![server.url()], topology));
             let told = in_time(cache.link().check()).await;
             let Err(Fault::Unavailable(what)) = &told else {
@@ -210,7 +211,7 @@ fn a_place_where_nobody_listens_is_told() {
             assert!(matches!(in_time(cache.get("k")).await, Err(Fault::Unavailable(_))));
         }
         for urls in [vec![], vec!["http://hush".to_owned()], vec!["hush".to_owned()]] {
-            let told = Link::new("cache", &settings(urls, Topology::Single))
+            let told = Link::new("cache", &settings(urls, RedisTopology::Single))
                 .map(|_| ())
                 .expect_err("a refusal");
             assert!(
@@ -323,7 +324,7 @@ fn nothing_is_left_of_what_ended() {
 fn stale_reads_go_to_the_replica_and_to_the_master_without_it() {
     run(async {
         let mut servers = Replicated::start();
-        let cache = cache_of(&settings(servers.urls(), Topology::Replicated));
+        let cache = cache_of(&settings(servers.urls(), RedisTopology::Replicated));
         assert_eq!(cache.link().check().await, Ok(()));
         assert_eq!(cache.set("k", b"v", LONG_MS).await, Ok(()));
         soon(Ok(Some(b"v".to_vec())), || cache.get("k")).await;
@@ -349,7 +350,7 @@ fn stale_reads_go_to_the_replica_and_to_the_master_without_it() {
 fn a_node_of_a_cluster_that_freezes_or_dies_hurts_its_keys_alone_and_comes_back() {
     run(async {
         let mut cluster = Cluster::start();
-        let mut settings = settings(cluster.urls(), Topology::Cluster);
+        let mut settings = settings(cluster.urls(), RedisTopology::Cluster);
         settings.response_timeout_ms = 1_000;
         let cache = cache_of(&settings);
         let keys = (0..60).map(|n| n.to_string()).collect::<Vec<_>>();

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use backends::redis::{Settings, Topology};
+use config::{RedisServerSettings, RedisTopology};
 use tokio::time::Instant;
 
 use servers::redis::{Cluster, Redis, Replicated};
@@ -40,35 +40,35 @@ pub async fn soon<T: PartialEq + Debug, F: Future<Output = T>>(expected: T, mut 
 }
 
 /// Settings of a server, with keys that no other test has.
-pub fn settings(urls: Vec<String>, topology: Topology) -> Settings {
+pub fn settings(urls: Vec<String>, topology: RedisTopology) -> RedisServerSettings {
     static TESTS: AtomicU32 = AtomicU32::new(0);
-    Settings {
+    RedisServerSettings {
         urls,
         topology,
         prefix: format!("test{}:", TESTS.fetch_add(1, Ordering::Relaxed)),
         // A machine that compiles beside the tests is slow now and then.
         response_timeout_ms: 5_000,
-        ..Settings::default()
+        ..RedisServerSettings::default()
     }
 }
 
 /// The shared single server.
-pub fn single_settings() -> Settings {
+pub fn single_settings() -> RedisServerSettings {
     static SERVER: OnceLock<Redis> = OnceLock::new();
     let server = SERVER.get_or_init(Redis::start);
-    settings(vec![server.url()], Topology::Single)
+    settings(vec![server.url()], RedisTopology::Single)
 }
 
 /// The shared master with its replica.
-pub fn replicated_settings() -> Settings {
+pub fn replicated_settings() -> RedisServerSettings {
     static SERVERS: OnceLock<Replicated> = OnceLock::new();
     let servers = SERVERS.get_or_init(Replicated::start);
-    settings(servers.urls(), Topology::Replicated)
+    settings(servers.urls(), RedisTopology::Replicated)
 }
 
 /// The shared cluster.
-pub fn cluster_settings() -> Settings {
+pub fn cluster_settings() -> RedisServerSettings {
     static NODES: OnceLock<Cluster> = OnceLock::new();
     let nodes = NODES.get_or_init(Cluster::start);
-    settings(nodes.urls(), Topology::Cluster)
+    settings(nodes.urls(), RedisTopology::Cluster)
 }

@@ -16,6 +16,9 @@ pub mod redis;
 mod sql;
 pub mod sqlite;
 
+#[cfg(test)]
+mod tests;
+
 pub use self::cache::Cache;
 pub use self::metadata::Metadata;
 pub use self::queue::Queue;

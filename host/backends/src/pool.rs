@@ -11,47 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bb8::{ManageConnection, PooledConnection, RunError};
+use config::PoolSettings;
 use metrics::{SharedString, counter, gauge};
-use serde::Deserialize;
 use tokio::sync::Notify;
-
-/// The bounds of a pool.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Settings {
-    /// Connections that are made at the start, and kept ready from then on.
-    pub min_idle: u32,
-    /// Connections that may wait unused; one more is closed when it is given back, unless more were in use within the
-    /// last second.
-    pub max_idle: u32,
-    /// Connections that may exist, used and unused.
-    pub max_active: u32,
-    /// When an unused connection beyond `min_idle` is closed, in milliseconds.
-    pub idle_timeout_ms: u64,
-    /// When a connection is replaced however well it works, in milliseconds.
-    pub max_lifetime_ms: u64,
-    /// How long the making of a connection may take, in milliseconds.
-    pub connect_timeout_ms: u64,
-    /// How long a caller waits for a connection, in milliseconds.
-    pub acquire_timeout_ms: u64,
-    /// A connection that was unused for so long is checked before it is given out, in milliseconds.
-    pub check_after_ms: u64,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            min_idle: 2,
-            max_idle: 16,
-            max_active: 32,
-            idle_timeout_ms: 60_000,
-            max_lifetime_ms: 1_800_000,
-            connect_timeout_ms: 2_000,
-            acquire_timeout_ms: 2_000,
-            check_after_ms: 5_000,
-        }
-    }
-}
 
 /// For how long connections beyond `max_idle` are kept after they were needed: load comes in bursts, and a connection
 /// costs more to make than many of its uses.
@@ -117,7 +79,7 @@ struct Kept<T> {
 
 impl<C: Connect> Pool<C> {
     /// A pool that begins to make its first connections, without waiting for them. Must be called within a runtime.
-    pub fn new(name: impl Into<SharedString>, connect: C, settings: &Settings) -> Self {
+    pub fn new(name: impl Into<SharedString>, connect: C, settings: &PoolSettings) -> Self {
         let name = name.into();
         let trouble = Arc::new(Trouble::default());
         let tended = Tended {
@@ -356,13 +318,13 @@ mod tests {
         }
     }
 
-    fn settings() -> Settings {
-        Settings {
+    fn settings() -> PoolSettings {
+        PoolSettings {
             min_idle: 1,
             max_idle: 2,
             max_active: 4,
             acquire_timeout_ms: 100,
-            ..Settings::default()
+            ..PoolSettings::default()
         }
     }
 
@@ -417,7 +379,7 @@ mod tests {
         let pool = Pool::new(
             "test",
             server.clone(),
-            &Settings {
+            &PoolSettings {
                 check_after_ms: 0,
                 ..settings()
             },

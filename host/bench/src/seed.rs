@@ -239,7 +239,7 @@ mod tests {
     #[test]
     fn what_is_written_fits_the_tables() {
         let file = std::env::temp_dir().join(format!("mpim-seed-{}.sqlite", unique()));
-        backends::sqlite::migrate(&file, &backends::sqlite::Settings::default()).unwrap();
+        backends::sqlite::migrate(&file, &config::SqliteSettings::default()).unwrap();
         let mut group = None;
         let accounts = Seeding::in_file(&file, 5, |seeding, accounts| {
             seeding.messages(accounts, 7, 40)?;

@@ -83,6 +83,11 @@ mod tests {
         })
     }
 
+    #[test]
+    fn a_node_without_settings_hashes_at_the_cost_of_every_host() {
+        assert_eq!(Passwords::new(PasswordSettings::default()).cost(), Cost::default());
+    }
+
     #[tokio::test]
     async fn a_hash_fits_its_password_and_no_other() {
         let passwords = passwords();

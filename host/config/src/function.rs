@@ -111,7 +111,7 @@ impl Default for TelemetrySettings {
 }
 
 /// Argon2id parameters; the defaults are those of RFC 9106's successor advice by OWASP
-/// (19 MiB, two passes, one lane).
+/// (19 MiB, two passes, one lane), and those that `password::Cost` has for hosts without settings.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PasswordSettings {
@@ -127,10 +127,9 @@ pub struct PasswordSettings {
 
 impl Default for PasswordSettings {
     fn default() -> Self {
-        let cost = password::Cost::default();
         Self {
-            memory_kib: cost.memory_kib,
-            passes: cost.passes,
+            memory_kib: 19_456,
+            passes: 2,
             parallel_max: 2,
             waiting_max: 256,
         }

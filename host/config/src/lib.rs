@@ -1,7 +1,7 @@
 //! The settings of the host: one typed tree, read from `[application.tool.mpim]` of the manifest.
 //!
 //! Every limit of the host stands here with its unit and its default. Unknown keys are refused.
-//! It knows the settings of backends and policies, and nothing of what they do.
+//! It says what backends and policies may be told, and knows nothing of what they do.
 
 mod batch;
 mod breaker;
@@ -9,27 +9,40 @@ mod cluster;
 mod function;
 mod gateway;
 pub mod manifest;
+mod memory;
 mod method;
+mod mysql;
+mod pool;
 mod positive;
 mod rate;
+mod read_through;
+mod redis;
 mod remote;
 mod sandbox;
+mod sqlite;
 
 use std::time::Duration;
 
 use serde::Deserialize;
-
-use backends::{memory, mysql, read_through, redis, sqlite};
 
 pub use batch::BatchSettings;
 pub use breaker::BreakerSettings;
 pub use cluster::ClusterSettings;
 pub use function::{ConfigValue, FunctionSettings, PasswordSettings, TelemetrySettings};
 pub use gateway::GatewaySettings;
+pub use memory::{MemoryCacheSettings, MemoryMetadataSettings, MemoryQueueSettings};
 pub use method::{MethodName, Timer};
+pub use mysql::MysqlSettings;
+pub use pool::PoolSettings;
 pub use rate::Rate;
+pub use read_through::ReadThroughSettings;
+pub use redis::{
+    RedisCacheSettings, RedisMetadataSettings, RedisQueueSettings, RedisServerSettings, RedisSettings, RedisTopology,
+    RedisWay,
+};
 pub use remote::RemoteSettings;
 pub use sandbox::SandboxSettings;
+pub use sqlite::{SqliteSettings, SqliteSynchronous};
 
 /// `[application.tool.mpim]`.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -46,19 +59,19 @@ pub struct Settings {
     /// Sandboxes of all functions together.
     pub sandboxes: SandboxSettings,
     /// The embedded store.
-    pub sqlite: sqlite::Settings,
+    pub sqlite: SqliteSettings,
     /// A store on MySQL or MariaDB, instead of the embedded one.
-    pub mysql: Option<mysql::Settings>,
+    pub mysql: Option<MysqlSettings>,
     /// Redis, by what it is for, instead of what is in this process.
     pub redis: RedisSettings,
     /// The in-process cache.
-    pub cache: memory::CacheSettings,
+    pub cache: MemoryCacheSettings,
     /// What goes through the cache to a store.
-    pub read_through: read_through::Settings,
+    pub read_through: ReadThroughSettings,
     /// The in-process metadata store.
-    pub metadata: memory::MetadataSettings,
+    pub metadata: MemoryMetadataSettings,
     /// The in-process queue.
-    pub queue: memory::QueueSettings,
+    pub queue: MemoryQueueSettings,
     /// Argon2id.
     pub password: PasswordSettings,
     /// Circuit breakers of functions and of components' own names.
@@ -67,18 +80,6 @@ pub struct Settings {
     pub telemetry: TelemetrySettings,
     /// Calls that the host makes again and again.
     pub timer: Vec<Timer>,
-}
-
-/// The three things that Redis can be for, each with its own servers and connections.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct RedisSettings {
-    /// The cache, which may vanish.
-    pub cache: Option<redis::CacheSettings>,
-    /// Leases and locks.
-    pub metadata: Option<redis::MetadataSettings>,
-    /// The queues.
-    pub queue: Option<redis::QueueSettings>,
 }
 
 impl Settings {

@@ -15,11 +15,11 @@ pub async fn open(data: &Path, node: &str, settings: &Settings) -> anyhow::Resul
     Ok(Backends {
         sql: open_sql(data, settings).await?,
         cache: match &settings.redis.cache {
-            Some(cache) => Cache::Redis(cache.open()?),
+            Some(cache) => Cache::Redis(redis::open_cache(cache)?),
             None => Cache::Memory(memory::Cache::new(&settings.cache)),
         },
         metadata: match &settings.redis.metadata {
-            Some(metadata) => Metadata::Redis(metadata.open()?),
+            Some(metadata) => Metadata::Redis(redis::open_metadata(metadata)?),
             None => Metadata::Memory(memory::Metadata::new(&settings.metadata)),
         },
         queue: match &settings.redis.queue {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backends::{Cache, memory};
+use config::MemoryCacheSettings;
 use contract::Fault;
 use contract::cache::{Bounds, End, Exchange, Refusal, span};
 use tokio::task::JoinSet;

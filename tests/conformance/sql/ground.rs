@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use backends::{Sql, mysql, sqlite};
+use config::{MysqlSettings, PoolSettings, SqliteSettings};
 use contract::sql::{Error, Outcome, Row, Step, Value};
 use mysql_async::prelude::Queryable;
 
@@ -40,11 +41,11 @@ pub(super) fn on_sqlite<F: Future<Output = ()>>(case: impl FnOnce(Arc<Sql>) -> F
         .unwrap()
         .execute_batch(EMBEDDED)
         .unwrap();
-    let settings = sqlite::Settings {
+    let settings = SqliteSettings {
         rows_max: ROWS_MAX,
         result_bytes_max: BYTES_MAX,
         steps_max: STEPS_MAX,
-        ..sqlite::Settings::default()
+        ..SqliteSettings::default()
     };
     let store = sqlite::Sqlite::open(&file, &settings).unwrap();
     run(case(Arc::new(Sql::Sqlite(store))));
@@ -82,7 +83,7 @@ impl Product {
 pub(super) fn on_server<F: Future<Output = ()>>(product: Product, case: impl FnOnce(Arc<Sql>) -> F) {
     run(async {
         let url = database(product.shared()).await;
-        let settings = mysql::Settings {
+        let settings = MysqlSettings {
             rows_max: ROWS_MAX,
             result_bytes_max: BYTES_MAX,
             steps_max: STEPS_MAX,
@@ -93,15 +94,15 @@ pub(super) fn on_server<F: Future<Output = ()>>(product: Product, case: impl FnO
 }
 
 /// Settings for a test: few connections.
-pub(super) fn settings(url: String) -> mysql::Settings {
-    mysql::Settings {
+pub(super) fn settings(url: String) -> MysqlSettings {
+    MysqlSettings {
         url,
-        pool: backends::pool::Settings {
+        pool: PoolSettings {
             min_idle: 1,
             max_active: 16,
-            ..backends::pool::Settings::default()
+            ..PoolSettings::default()
         },
-        ..mysql::Settings::default()
+        ..MysqlSettings::default()
     }
 }
 

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use backends::Sql;
-use backends::mysql::{Mysql, OpenError, Settings, check, migrate};
+use backends::mysql::{Mysql, OpenError, check, migrate};
+use config::MysqlSettings;
 use contract::sql::{Error, Value};
 use mysql_async::prelude::Queryable;
 use tokio::task::JoinSet;
@@ -46,7 +47,7 @@ on_every_product!(
     a_batch_that_may_not_be_repeated_is_unavailable_and_undone,
 );
 
-fn open(settings: &Settings) -> Arc<Sql> {
+fn open(settings: &MysqlSettings) -> Arc<Sql> {
     Arc::new(Sql::Mysql(Mysql::open(settings).unwrap()))
 }
 
@@ -150,7 +151,7 @@ fn a_server_that_hangs_is_a_timeout_and_forgiven(product: Product) {
     run(async move {
         let settings = settings(database(&server).await);
         let sql = open(&settings);
-        let hasty = open(&Settings {
+        let hasty = open(&MysqlSettings {
             query_timeout_ms: 300,
             ..settings
         });
@@ -242,9 +243,9 @@ fn a_server_that_may_only_be_read_is_unavailable(product: Product) {
 fn what_is_wrong_is_said_without_the_password(product: Product) {
     run(async {
         let server = product.shared();
-        let at = |url: String| Settings {
+        let at = |url: String| MysqlSettings {
             url,
-            ..Settings::default()
+            ..MysqlSettings::default()
         };
         let good = server.url("mysql");
         let absent = servers::free_port();
@@ -315,7 +316,7 @@ const LOCK: &str = "CONCAT('mpim.migrate.', LEFT(SHA2(DATABASE(), 256), 48))";
 
 fn a_node_waits_for_the_one_that_migrates(product: Product) {
     run(async {
-        let settings = Settings {
+        let settings = MysqlSettings {
             query_timeout_ms: 200,
             ..settings(database(product.shared()).await)
         };
@@ -371,7 +372,7 @@ fn a_schema_that_is_not_this_binarys_is_refused(product: Product) {
 }
 
 /// What becomes of a batch that the server undoes for the sake of another transaction, which has more to lose.
-async fn undone_by_a_deadlock(product: Product, settings: &Settings) -> Result<(), Error> {
+async fn undone_by_a_deadlock(product: Product, settings: &MysqlSettings) -> Result<(), Error> {
     let sql = open(settings);
     let fill = (0..2).map(|id| step("INSERT INTO numbers VALUES (?, 0)", vec![Value::Integer(id)]));
     batch(&sql, fill.collect()).await.unwrap();
@@ -438,7 +439,7 @@ fn a_batch_that_a_deadlock_undid_is_repeated(product: Product) {
 
 fn a_batch_that_may_not_be_repeated_is_unavailable_and_undone(product: Product) {
     run(async {
-        let settings = Settings {
+        let settings = MysqlSettings {
             retries: 0,
             ..settings(database(product.shared()).await)
         };

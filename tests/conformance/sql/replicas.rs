@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use backends::Sql;
-use backends::mysql::{Mysql, OpenError, Settings};
+use backends::mysql::{Mysql, OpenError};
+use config::MysqlSettings;
 use contract::sql::{Error, Value};
 use tokio::task::block_in_place;
 
@@ -17,7 +18,7 @@ use servers::mariadb::Mariadb;
 const LAG_MAX: Duration = Duration::from_millis(600);
 
 /// A primary with a replica, the settings of a store on both, and a database with a counter that is 0.
-async fn pair() -> (Mariadb, Mariadb, Settings) {
+async fn pair() -> (Mariadb, Mariadb, MysqlSettings) {
     let (primary, replica) = block_in_place(|| {
         let primary = Mariadb::start_primary();
         let replica = primary.start_replica();
@@ -29,7 +30,7 @@ async fn pair() -> (Mariadb, Mariadb, Settings) {
         "USE {name}; INSERT INTO numbers VALUES (1, 0); CREATE TABLE replica_beats (id SMALLINT PRIMARY KEY, beat BIGINT); \
          INSERT INTO replica_beats VALUES (1, 0)"
     ));
-    let settings = Settings {
+    let settings = MysqlSettings {
         replicas: vec![replica.address()],
         replica_lag_max_ms: u64::try_from(LAG_MAX.as_millis()).unwrap(),
         ..settings(url)
@@ -37,7 +38,7 @@ async fn pair() -> (Mariadb, Mariadb, Settings) {
     (primary, replica, settings)
 }
 
-fn open(settings: &Settings) -> Arc<Sql> {
+fn open(settings: &MysqlSettings) -> Arc<Sql> {
     Arc::new(Sql::Mysql(Mysql::open(settings).unwrap()))
 }
 
@@ -54,7 +55,7 @@ async fn stale(sql: &Sql) -> Result<(i64, i64), Error> {
 }
 
 /// Marks a server, so that its answers are known.
-fn mark(server: &Mariadb, settings: &Settings) {
+fn mark(server: &Mariadb, settings: &MysqlSettings) {
     let name = settings.url.rsplit('/').next().unwrap();
     let begun = Instant::now();
     // The database itself is a little behind there.
@@ -178,7 +179,7 @@ fn an_answer_is_never_older_than_allowed() {
 fn a_replica_that_is_not_there_costs_nothing() {
     run(async {
         let server = Product::Mariadb.shared();
-        let settings = Settings {
+        let settings = MysqlSettings {
             replicas: vec![format!("127.0.0.1:{}", free_port())],
             ..settings(database(server).await)
         };
@@ -187,7 +188,7 @@ fn a_replica_that_is_not_there_costs_nothing() {
             .await
             .unwrap();
         assert_eq!(stale(&sql).await, Ok((7, 0)));
-        let wrong = Settings {
+        let wrong = MysqlSettings {
             replicas: vec!["mysql://app:hidden@127.0.0.1".to_owned()],
             ..settings
         };

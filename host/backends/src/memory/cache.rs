@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use moka::Expiry;
 use moka::ops::compute::{CompResult, Op};
-use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::deadline::end_of;
+use config::MemoryCacheSettings;
 use contract::Fault;
 use contract::cache::{Bounds, End, Exchange, Refusal, negative, span};
 
@@ -20,32 +20,6 @@ use contract::cache::{Bounds, End, Exchange, Refusal, negative, span};
 const ENTRY_BYTES: usize = 128;
 /// What a value of a list takes beside its bytes, about.
 const VALUE_BYTES: usize = 48;
-
-/// The settings of a cache in memory.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Settings {
-    /// Bytes of keys and values that are kept; more push out what is used least.
-    pub bytes_max: u64,
-    /// Bytes of one key with its value; one more is `invalid`.
-    pub entry_bytes_max: usize,
-    /// Values of one list; one more is `overloaded`.
-    pub list_length_max: usize,
-    /// Bytes of one value of a list; one more is `invalid`.
-    pub list_value_bytes_max: usize,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        let bounds = Bounds::default();
-        Self {
-            bytes_max: 64 * 1024 * 1024,
-            entry_bytes_max: bounds.entry_bytes_max,
-            list_length_max: bounds.list_length_max,
-            list_value_bytes_max: bounds.list_value_bytes_max,
-        }
-    }
-}
 
 /// A cache in this process.
 #[derive(Debug)]
@@ -116,7 +90,7 @@ impl Expiry<String, Kept> for Ends {
 
 impl Cache {
     /// An empty cache.
-    pub fn new(settings: &Settings) -> Self {
+    pub fn new(settings: &MemoryCacheSettings) -> Self {
         let entries = moka::sync::Cache::builder()
             .max_capacity(settings.bytes_max)
             .weigher(|key: &String, kept: &Kept| {

@@ -8,50 +8,28 @@ use std::ops::Bound;
 use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::deadline::end_of;
 use super::mutex::lock;
+use config::MemoryMetadataSettings;
 use contract::Fault;
 use contract::metadata::Lease;
 
 /// Entries looked at for every lease or lock that is written.
 const SWEPT_PER_WRITE: usize = 4;
 
-/// The settings of the metadata in memory.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Settings {
-    /// Leases over all sets; one more is `overloaded`.
-    pub leases_max: usize,
-    /// Locks; one more is `overloaded`.
-    pub locks_max: usize,
-    /// Bytes of a name of a set, a member, a lock or an owner; one more is `invalid`.
-    pub name_bytes_max: usize,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            leases_max: 1_000_000,
-            locks_max: 100_000,
-            name_bytes_max: 1024,
-        }
-    }
-}
-
 /// Sets of leases, and locks, in this process.
 #[derive(Debug)]
 pub struct Metadata {
-    settings: Settings,
+    settings: MemoryMetadataSettings,
     leases: Mutex<Leases>,
     locks: Mutex<Locks>,
 }
 
 impl Metadata {
     /// Without leases and locks.
-    pub fn new(settings: &Settings) -> Self {
+    pub fn new(settings: &MemoryMetadataSettings) -> Self {
         Self {
             settings: settings.clone(),
             leases: Mutex::default(),

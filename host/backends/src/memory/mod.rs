@@ -13,6 +13,6 @@ mod queue;
 #[cfg(test)]
 mod tests;
 
-pub use self::cache::{Cache, Settings as CacheSettings};
-pub use self::metadata::{Metadata, Settings as MetadataSettings};
-pub use self::queue::{Queue, Settings as QueueSettings};
+pub use self::cache::Cache;
+pub use self::metadata::Metadata;
+pub use self::queue::Queue;

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use tokio::time::{Instant, advance};
 
 use super::*;
+use config::{MemoryCacheSettings, MemoryMetadataSettings};
 use contract::Fault;
 use contract::metadata::Lease;
 
@@ -30,7 +31,7 @@ fn paused<T>(body: impl Future<Output = T>) -> T {
 
 #[tokio::test(start_paused = true)]
 async fn a_cached_value_ends_with_its_time() {
-    let cache = Cache::new(&CacheSettings::default());
+    let cache = Cache::new(&MemoryCacheSettings::default());
     cache.set("a".into(), vec![1], 100).unwrap();
     advance(ms(99)).await;
     assert_eq!(cache.get("a"), Ok(Some(vec![1])));
@@ -44,7 +45,7 @@ async fn a_cached_value_ends_with_its_time() {
 
 #[tokio::test(start_paused = true)]
 async fn a_counter_lives_as_long_as_its_first_add_says() {
-    let cache = Cache::new(&CacheSettings::default());
+    let cache = Cache::new(&MemoryCacheSettings::default());
     assert_eq!(cache.increment("n".into(), 2, 100), Ok(2));
     advance(ms(60)).await;
     assert_eq!(cache.increment("n".into(), -5, 100), Ok(-3));
@@ -59,7 +60,7 @@ async fn a_counter_lives_as_long_as_its_first_add_says() {
 
 #[test]
 fn concurrent_adds_are_all_counted() {
-    let cache = Cache::new(&CacheSettings::default());
+    let cache = Cache::new(&MemoryCacheSettings::default());
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| (0..1000).for_each(|_| drop(cache.increment("n".into(), 1, 60_000))));
@@ -70,10 +71,10 @@ fn concurrent_adds_are_all_counted() {
 
 #[test]
 fn a_cache_keeps_to_its_bytes() {
-    let cache = Cache::new(&CacheSettings {
+    let cache = Cache::new(&MemoryCacheSettings {
         bytes_max: 100_000,
         entry_bytes_max: 2000,
-        ..CacheSettings::default()
+        ..MemoryCacheSettings::default()
     });
     for n in 0..1000 {
         cache.set(n.to_string(), vec![0; 1000], 60_000).unwrap();
@@ -88,7 +89,7 @@ fn a_cache_keeps_to_its_bytes() {
 
 #[tokio::test(start_paused = true)]
 async fn leases_are_shown_while_they_live() {
-    let metadata = Metadata::new(&MetadataSettings::default());
+    let metadata = Metadata::new(&MemoryMetadataSettings::default());
     let leases = vec![lease("s", "b", 100), lease("s", "a", 200), lease("t", "é", 100)];
     assert_eq!(metadata.put(leases), Ok(vec![true; 3]));
     assert_eq!(metadata.put(vec![lease("s", "b", 150)]), Ok(vec![false]));
@@ -108,9 +109,9 @@ async fn leases_are_shown_while_they_live() {
 
 #[tokio::test(start_paused = true)]
 async fn ended_leases_do_not_pile_up() {
-    let metadata = Metadata::new(&MetadataSettings {
+    let metadata = Metadata::new(&MemoryMetadataSettings {
         leases_max: 50,
-        ..MetadataSettings::default()
+        ..MemoryMetadataSettings::default()
     });
     for n in 0..5000 {
         metadata
@@ -126,7 +127,7 @@ async fn ended_leases_do_not_pile_up() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lock_has_one_owner_and_growing_numbers() {
-    let metadata = Metadata::new(&MetadataSettings::default());
+    let metadata = Metadata::new(&MemoryMetadataSettings::default());
     let lock = |owner: &str| metadata.lock("l".into(), owner.into(), 100).unwrap();
     let first = lock("a").unwrap();
     assert_eq!(lock("b"), None);
@@ -149,7 +150,7 @@ proptest! {
         acts in prop::collection::vec((0..3_u8, 0..3_u8, 0..4_u8, 1..50_u64), 1..200),
     ) {
         paused(async {
-            let metadata = Metadata::new(&MetadataSettings::default());
+            let metadata = Metadata::new(&MemoryMetadataSettings::default());
             let mut model = HashMap::<(String, String), Instant>::new();
             for (act, set, member, time_ms) in acts {
                 let key = (set.to_string(), member.to_string());

@@ -10,8 +10,8 @@ use super::error::{failure, from_commit};
 use super::link::Link;
 use super::query::Query;
 use super::script::Script;
-use super::settings::Settings;
 use super::value;
+use config::MysqlSettings;
 use contract::sql::{Error, Outcome, Row, Value};
 use dialect::failure::Failure;
 use dialect::gate::Kind;
@@ -24,7 +24,7 @@ struct Budget {
 }
 
 impl Budget {
-    fn of(settings: &Settings) -> Self {
+    fn of(settings: &MysqlSettings) -> Self {
         Self {
             rows: settings.rows_max,
             bytes: settings.result_bytes_max,
@@ -53,7 +53,7 @@ fn too_much(what: &str) -> Failure {
 }
 
 /// The rows of one statement, prepared where that can be.
-pub(super) async fn query(link: &mut Link, query: &Query<'_>, settings: &Settings) -> Result<Vec<Row>, Failure> {
+pub(super) async fn query(link: &mut Link, query: &Query<'_>, settings: &MysqlSettings) -> Result<Vec<Row>, Failure> {
     let prepared = if link.prepares { query.prepared() } else { None };
     if let Some((sql, params)) = prepared {
         // The values go within the bound of a result, or in parts.
@@ -85,7 +85,10 @@ fn is_not_to_be_prepared(error: &ServerError) -> bool {
     matches!(error.code, 1295 | FULL)
 }
 
-async fn rows<P: Protocol>(answers: &mut QueryResult<'_, '_, P>, settings: &Settings) -> Result<Vec<Row>, Failure> {
+async fn rows<P: Protocol>(
+    answers: &mut QueryResult<'_, '_, P>,
+    settings: &MysqlSettings,
+) -> Result<Vec<Row>, Failure> {
     Ok(answer(answers, Kind::Read, &mut Budget::of(settings)).await?.rows)
 }
 
@@ -93,7 +96,7 @@ async fn rows<P: Protocol>(answers: &mut QueryResult<'_, '_, P>, settings: &Sett
 pub(super) async fn transaction(
     link: &mut Link,
     script: &Script,
-    settings: &Settings,
+    settings: &MysqlSettings,
 ) -> Result<Vec<Outcome>, Failure> {
     fits(link, script.longest())?;
     let conn = link.conn().map_err(failure)?;
@@ -125,7 +128,7 @@ fn fits(link: &Link, length: usize) -> Result<(), Failure> {
     ))))
 }
 
-async fn perform(conn: &mut Conn, script: &Script, settings: &Settings) -> Result<Vec<Outcome>, Failure> {
+async fn perform(conn: &mut Conn, script: &Script, settings: &MysqlSettings) -> Result<Vec<Outcome>, Failure> {
     let mut budget = Budget::of(settings);
     let mut outcomes = Vec::new();
     for (index, text) in script.texts.iter().enumerate() {

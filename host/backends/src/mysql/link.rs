@@ -15,10 +15,10 @@ use std::time::Duration;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, OptsBuilder};
 
+use config::MysqlSettings;
 use dialect::session;
 
 use super::error::OpenError;
-use super::settings::Settings;
 use crate::pool::Connect;
 
 /// How long an unused connection may take to say goodbye.
@@ -55,7 +55,7 @@ pub(super) struct Link {
 
 impl Dialer {
     /// Reads the URL.
-    pub(super) fn new(settings: &Settings) -> Result<Self, OpenError> {
+    pub(super) fn new(settings: &MysqlSettings) -> Result<Self, OpenError> {
         let wrong = |reason: String| OpenError::Url { reason };
         let opts = Opts::from_url(&settings.url).map_err(|error| wrong(error.to_string()))?;
         if opts.db_name().is_none_or(str::is_empty) {
@@ -155,7 +155,7 @@ async fn within<T>(dialer: &Dialer, made: impl Future<Output = mysql_async::Resu
 }
 
 /// What every server must understand, or it is none for this store.
-fn greeting(settings: &Settings) -> String {
+fn greeting(settings: &MysqlSettings) -> String {
     // One row more than may be returned, so that too many are noticed and far too many never sent.
     session::greeting(settings.lock_wait_s, settings.rows_max.saturating_add(1)).join("; ")
 }

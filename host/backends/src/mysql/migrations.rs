@@ -14,7 +14,7 @@ use refinery::{Error, Runner};
 
 use super::error::OpenError;
 use super::link::{Dialer, Link};
-use super::settings::Settings;
+use config::MysqlSettings;
 use dialect::gate::HISTORY;
 
 /// How long a node waits for another one that migrates.
@@ -33,7 +33,7 @@ mod embedded {
 
 /// Applies what is missing, each migration by itself, and gives the names of what was applied, oldest first. Makes
 /// the database where it is absent and the user may. Several nodes may call this at once.
-pub async fn migrate(settings: &Settings) -> Result<Vec<String>, OpenError> {
+pub async fn migrate(settings: &MysqlSettings) -> Result<Vec<String>, OpenError> {
     let dialer = Dialer::new(settings)?;
     let mut link = match dialer.dial().await {
         Err(OpenError::NoDatabase { .. }) => {
@@ -50,7 +50,7 @@ pub async fn migrate(settings: &Settings) -> Result<Vec<String>, OpenError> {
 }
 
 /// Whether the schema is the one that this binary knows.
-pub async fn check(settings: &Settings) -> Result<(), OpenError> {
+pub async fn check(settings: &MysqlSettings) -> Result<(), OpenError> {
     let dialer = Dialer::new(settings)?;
     let mut link = dialer.dial().await?;
     let (found, known) = (version(&dialer, &mut link).await?.unwrap_or(0), newest());

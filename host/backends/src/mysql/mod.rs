@@ -20,7 +20,6 @@ mod migrations;
 mod query;
 mod replicas;
 mod script;
-mod settings;
 mod value;
 
 use std::future::Future;
@@ -37,12 +36,12 @@ use self::query::Query;
 use self::replicas::Replicas;
 use self::script::Script;
 use crate::pool::{Lease, Pool};
+use config::MysqlSettings;
 use contract::sql::{Error, Outcome, Row, Step, Value};
 use dialect::failure::{Failure, GONE};
 
 pub use self::error::OpenError;
 pub use self::migrations::{check, migrate};
-pub use self::settings::Settings;
 
 /// How long the first pause before a repeat is at most; every further one may be twice as long.
 const PAUSE: Duration = Duration::from_millis(4);
@@ -56,13 +55,13 @@ pub struct Mysql {
     pool: Pool<Dialer>,
     dialer: Dialer,
     replicas: Replicas,
-    settings: Arc<Settings>,
+    settings: Arc<MysqlSettings>,
     failing: AtomicBool,
 }
 
 impl Mysql {
     /// A store whose pool begins to connect, without waiting for it. Must be called within a runtime.
-    pub fn open(settings: &Settings) -> Result<Self, OpenError> {
+    pub fn open(settings: &MysqlSettings) -> Result<Self, OpenError> {
         let dialer = Dialer::new(settings)?;
         let settings = Arc::new(settings.clone());
         Ok(Self {

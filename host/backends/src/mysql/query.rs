@@ -7,8 +7,8 @@
 use mysql_async::Params;
 
 use super::script::Filled;
-use super::settings::Settings;
 use super::value;
+use config::MysqlSettings;
 use contract::sql::{Error, Value};
 use dialect::gate::Kind;
 
@@ -22,7 +22,7 @@ pub(super) struct Query<'a> {
 
 impl<'a> Query<'a> {
     /// Reads a query, or says what is wrong with it.
-    pub(super) fn of(sql: &'a str, params: &'a [Value], settings: &Settings) -> Result<Self, Error> {
+    pub(super) fn of(sql: &'a str, params: &'a [Value], settings: &MysqlSettings) -> Result<Self, Error> {
         let filled = Filled::of(sql, params, settings)?;
         if filled.statement.kind != Kind::Read {
             return Err(Error::Invalid("a query must be a statement without effect".to_owned()));
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     fn is_prepared(sql: &str, params: &[Value]) -> bool {
-        Query::of(sql, params, &Settings::default())
+        Query::of(sql, params, &MysqlSettings::default())
             .unwrap()
             .prepared()
             .is_some()
@@ -85,9 +85,9 @@ mod tests {
 
     #[test]
     fn nothing_is_prepared_where_nothing_may_be_kept() {
-        let settings = Settings {
+        let settings = MysqlSettings {
             statements_max: 0,
-            ..Settings::default()
+            ..MysqlSettings::default()
         };
         let query = Query::of("SELECT ?", &[Value::Integer(-1)], &settings).unwrap();
         assert!(query.prepared().is_none());

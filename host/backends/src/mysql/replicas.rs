@@ -19,8 +19,8 @@ use super::exchange;
 use super::link::Dialer;
 use super::query::Query;
 use super::script::Script;
-use super::settings::Settings;
 use crate::pool::{Lease, Pool};
+use config::{MysqlSettings, PoolSettings};
 use contract::sql::{Error, Row, Step, Value};
 use dialect::failure::Failure;
 
@@ -31,7 +31,7 @@ const LOOKS: u32 = 5;
 const LOOK_MIN: Duration = Duration::from_millis(20);
 
 /// How often a replica is looked at, and how long it may take to answer.
-fn pace(settings: &Settings) -> Duration {
+fn pace(settings: &MysqlSettings) -> Duration {
     (settings.replica_lag_max() / LOOKS).max(LOOK_MIN)
 }
 
@@ -40,7 +40,7 @@ fn pace(settings: &Settings) -> Duration {
 pub(super) struct Replicas {
     all: Vec<Arc<Replica>>,
     next: AtomicUsize,
-    settings: Arc<Settings>,
+    settings: Arc<MysqlSettings>,
     watch: Option<JoinHandle<()>>,
 }
 
@@ -55,7 +55,7 @@ struct Replica {
 
 impl Replicas {
     /// Begins to connect to the replicas of a primary and to watch them. Must be called within a runtime.
-    pub(super) fn open(primary: &Dialer, settings: &Arc<Settings>) -> Result<Self, OpenError> {
+    pub(super) fn open(primary: &Dialer, settings: &Arc<MysqlSettings>) -> Result<Self, OpenError> {
         let dialers: Result<Vec<_>, _> = settings.replicas.iter().map(|address| primary.to(address)).collect();
         let replicas = dialers?
             .into_iter()
@@ -133,7 +133,7 @@ fn count(result: &'static str) {
 }
 
 impl Replica {
-    fn new(dialer: Dialer, settings: &Settings) -> Self {
+    fn new(dialer: Dialer, settings: &MysqlSettings) -> Self {
         let server = dialer.server();
         Self {
             pool: Pool::new(format!("sql replica {server}"), dialer, &settings.pool),
@@ -143,7 +143,7 @@ impl Replica {
         }
     }
 
-    async fn query(&self, query: &Query<'_>, settings: &Settings) -> Result<Vec<Row>, Failure> {
+    async fn query(&self, query: &Query<'_>, settings: &MysqlSettings) -> Result<Vec<Row>, Failure> {
         let mut lease = self.pool.acquire().await.map_err(refusal)?;
         lease.retire();
         let answer = exchange::query(&mut lease, query, settings).await;
@@ -183,7 +183,7 @@ impl Replica {
 struct Watch {
     primary: Dialer,
     all: Vec<Arc<Replica>>,
-    settings: Arc<Settings>,
+    settings: Arc<MysqlSettings>,
 }
 
 impl Watch {
@@ -192,7 +192,7 @@ impl Watch {
         let counter = Pool::new(
             "sql beats",
             self.primary.clone(),
-            &crate::pool::Settings {
+            &PoolSettings {
                 min_idle: 0,
                 max_active: 1,
                 ..self.settings.pool.clone()
@@ -242,7 +242,7 @@ impl Watch {
 }
 
 /// Looks for the number at a replica.
-async fn look(replica: Arc<Replica>, beats: Beats, settings: Arc<Settings>, patience: Duration) {
+async fn look(replica: Arc<Replica>, beats: Beats, settings: Arc<MysqlSettings>, patience: Duration) {
     let asked = async {
         let query = Query::of(NUMBER, &[], &settings).map_err(Failure::of_request)?;
         replica.query(&query, &settings).await

@@ -4,8 +4,8 @@
 //! all of them and one for the COMMIT, rather than one for each, while the rows that it locks are locked. What is
 //! longer than [`TEXT_BYTES`] goes in several texts.
 
-use super::settings::Settings;
 use super::value;
+use config::MysqlSettings;
 use contract::sql::{Error, Step, Taken, Value, Widths};
 use dialect::gate::{self, Kind, Statement};
 
@@ -39,7 +39,7 @@ const BEGIN: &str = "START TRANSACTION";
 
 impl Script {
     /// Writes a batch, or says what is wrong with it.
-    pub(super) fn of(steps: &[Step], settings: &Settings) -> Result<Self, Error> {
+    pub(super) fn of(steps: &[Step], settings: &MysqlSettings) -> Result<Self, Error> {
         let widths = Widths::of(steps)?;
         let mut script = Self::default();
         let mut text = Text {
@@ -88,7 +88,7 @@ pub(super) struct Filled<'a> {
 
 impl<'a> Filled<'a> {
     /// Reads a statement, or says what is wrong with it.
-    pub(super) fn of(sql: &'a str, params: &'a [Value], settings: &Settings) -> Result<Self, Error> {
+    pub(super) fn of(sql: &'a str, params: &'a [Value], settings: &MysqlSettings) -> Result<Self, Error> {
         let most = settings.statement_bytes_max;
         if sql.len() > most {
             return Err(Error::Invalid(format!("a statement has at most {most} bytes")));
@@ -186,7 +186,11 @@ mod tests {
                 column: 0,
             },
         ];
-        let script = Script::of(&[step("SELECT a, b FROM h", Vec::new()), insert], &Settings::default()).unwrap();
+        let script = Script::of(
+            &[step("SELECT a, b FROM h", Vec::new()), insert],
+            &MysqlSettings::default(),
+        )
+        .unwrap();
         assert_eq!(
             script.texts[0].sql,
             "START TRANSACTION;SELECT a, b FROM h INTO @s0c0,@s0c1;SELECT @s0c0,@s0c1;INSERT INTO t VALUES ( @s0c0,  @s0c1 -  2)"
@@ -210,7 +214,7 @@ mod tests {
             ),
             step("SELECT '?', n FROM t LIMIT ?", vec![Value::Integer(5)]),
         ];
-        let script = Script::of(&steps, &Settings::default()).unwrap();
+        let script = Script::of(&steps, &MysqlSettings::default()).unwrap();
         let [text] = script.texts.as_slice() else {
             panic!("one text")
         };
@@ -232,7 +236,7 @@ mod tests {
                 vec![Value::Text("x".repeat(TEXT_BYTES / 2))],
             )
         };
-        let script = Script::of(&[long(), long(), long()], &Settings::default()).unwrap();
+        let script = Script::of(&[long(), long(), long()], &MysqlSettings::default()).unwrap();
         let counts: Vec<_> = script.texts.iter().map(|text| text.marks.len()).collect();
         assert_eq!(counts, [2, 1]);
         assert!(script.texts[1].sql.starts_with("INSERT"));
@@ -240,7 +244,7 @@ mod tests {
 
     #[test]
     fn parameters_are_counted() {
-        let few = Script::of(&[step("SELECT ?, ?", vec![Value::Null])], &Settings::default());
+        let few = Script::of(&[step("SELECT ?, ?", vec![Value::Null])], &MysqlSettings::default());
         assert_eq!(
             few,
             Err(Error::Invalid("the statement has 2 parameters, 1 are given".to_owned()))

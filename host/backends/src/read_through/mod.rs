@@ -26,7 +26,6 @@
 //! a forget has overtaken is of use to its own caller only.
 
 mod flights;
-mod settings;
 #[cfg(test)]
 mod tests;
 
@@ -39,11 +38,10 @@ use keyspace::claim::{self, Known};
 use tokio::time::{Instant, timeout_at};
 
 use crate::cache::Cache;
+use config::ReadThroughSettings;
 use contract::Fault;
 use contract::cache::{Exchange, Filled, Found, NOT_KEPT};
 use flights::{Flights, Held};
-
-pub use self::settings::Settings;
 
 /// How the keys of one lookup were answered.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -63,7 +61,7 @@ pub struct Tally {
 /// One node's side of the protocol.
 #[derive(Debug)]
 pub struct ReadThrough {
-    settings: Settings,
+    settings: ReadThroughSettings,
     /// What makes claims of this process unlike those of any other.
     origin: [u8; 16],
     last_ticket: AtomicU64,
@@ -73,7 +71,7 @@ pub struct ReadThrough {
 
 impl ReadThrough {
     /// Without anything loading.
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: ReadThroughSettings) -> Self {
         let (one, other) = (RandomState::new().hash_one(0), RandomState::new().hash_one(1));
         let mut origin = [0; 16];
         for (slot, byte) in origin.iter_mut().zip([one.to_be_bytes(), other.to_be_bytes()].concat()) {

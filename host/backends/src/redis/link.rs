@@ -19,9 +19,9 @@ use tokio::time::Instant;
 
 use super::fault;
 use super::line::{Dial, Line};
-use super::settings::{Settings, Topology};
 use super::wire::Wire;
-use crate::pool::{self, Pool, Refusal};
+use crate::pool::{Pool, Refusal};
+use config::{PoolSettings, RedisServerSettings, RedisTopology};
 use contract::Fault;
 
 /// What a call that has a connection for itself waits for an answer: its own bound is tighter.
@@ -33,7 +33,7 @@ pub struct Link {
     prefix: String,
     /// Whose servers, and where; for messages.
     server: String,
-    topology: Topology,
+    topology: RedisTopology,
     /// To where the truth is.
     wires: Vec<Wire>,
     /// To where stale reads may go.
@@ -42,7 +42,7 @@ pub struct Link {
     /// Made when first used: most roles never block.
     pool: OnceLock<Pool<Dial>>,
     exclusive: Dial,
-    pool_settings: pool::Settings,
+    pool_settings: PoolSettings,
     response_timeout: Duration,
 }
 
@@ -50,7 +50,7 @@ impl Link {
     /// Begins to connect, without waiting for it. `role` is `cache`, `metadata` or `queue`: a name for messages, measures
     /// and, unless the settings have another, the prefix of the keys. Fails if the settings cannot be understood.
     /// Must be called within a runtime.
-    pub fn new(role: &'static str, settings: &Settings) -> Result<Self, Fault> {
+    pub fn new(role: &'static str, settings: &RedisServerSettings) -> Result<Self, Fault> {
         let (dials, readers, exclusive) = dials(role, settings).map_err(|error| {
             // The library's own words do not repeat the URL.
             Fault::Invalid(format!("redis of {role}: {error}"))
@@ -210,7 +210,7 @@ impl keyspace::Link for Link {
     }
 
     fn group(&self, key: &str) -> Option<Slot> {
-        (self.topology == Topology::Cluster).then(|| Slot::for_key(key))
+        (self.topology == RedisTopology::Cluster).then(|| Slot::for_key(key))
     }
 
     async fn call<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Fault> {
@@ -276,14 +276,14 @@ impl Drop for Doubt<'_> {
 }
 
 /// The shared ways to the truth, those to its copies, and the way of a connection for one caller.
-fn dials(role: &str, settings: &Settings) -> RedisResult<(Vec<Dial>, Vec<Dial>, Dial)> {
+fn dials(role: &str, settings: &RedisServerSettings) -> RedisResult<(Vec<Dial>, Vec<Dial>, Dial)> {
     let connect = Duration::from_millis(settings.connect_timeout_ms.max(1));
     let patience = Duration::from_millis(settings.response_timeout_ms.max(1));
     let count = settings.connections.max(1);
     let empty = || redis::RedisError::from((redis::ErrorKind::InvalidClientConfig, "no url is given"));
     let (master, replicas) = settings.urls.split_first().ok_or_else(empty)?;
     match settings.topology {
-        Topology::Cluster => {
+        RedisTopology::Cluster => {
             let cluster = |patience, stale| Dial::cluster(role, &settings.urls, connect, patience, stale);
             Ok((
                 vec![cluster(patience, false)?; count],
@@ -291,7 +291,7 @@ fn dials(role: &str, settings: &Settings) -> RedisResult<(Vec<Dial>, Vec<Dial>, 
                 cluster(BLOCKING_PATIENCE, false)?,
             ))
         }
-        Topology::Single | Topology::Replicated => {
+        RedisTopology::Single | RedisTopology::Replicated => {
             let master = Dial::server(role, master, connect)?;
             let mut readers = Vec::new();
             for replica in replicas {

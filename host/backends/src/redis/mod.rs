@@ -11,11 +11,9 @@ mod line;
 mod link;
 mod metadata;
 mod queue;
-mod settings;
 mod wire;
 
-pub use self::cache::{Cache, CacheSettings};
+pub use self::cache::{Cache, open_cache};
 pub use self::link::Link;
-pub use self::metadata::{Metadata, MetadataSettings};
-pub use self::queue::{Queue, QueueSettings, Way};
-pub use self::settings::{Settings, Topology};
+pub use self::metadata::{Metadata, open_metadata};
+pub use self::queue::Queue;

@@ -7,13 +7,13 @@ use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
 
 use super::error::OpenError;
-use super::settings::{Settings, Synchronous};
+use config::{SqliteSettings, SqliteSynchronous};
 
 /// The write-ahead log is cut down to this many bytes when it starts anew.
 const LOG_KEPT_BYTES: i64 = 64 * 1024 * 1024;
 
 /// Opens the file for reading and writing, and makes it when it is absent.
-pub(super) fn open(path: &Path, settings: &Settings) -> Result<Connection, OpenError> {
+pub(super) fn open(path: &Path, settings: &SqliteSettings) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(|error| OpenError::from_sqlite(path, &error))?;
     prepare(&connection, settings).map_err(|error| OpenError::from_sqlite(path, &error))?;
@@ -21,7 +21,7 @@ pub(super) fn open(path: &Path, settings: &Settings) -> Result<Connection, OpenE
 }
 
 /// Opens the file for reading only.
-pub(super) fn open_reader(path: &Path, settings: &Settings) -> Result<Connection, OpenError> {
+pub(super) fn open_reader(path: &Path, settings: &SqliteSettings) -> Result<Connection, OpenError> {
     let connection = open(path, settings)?;
     connection
         .pragma_update(None, "query_only", true)
@@ -29,7 +29,7 @@ pub(super) fn open_reader(path: &Path, settings: &Settings) -> Result<Connection
     Ok(connection)
 }
 
-fn prepare(connection: &Connection, settings: &Settings) -> rusqlite::Result<()> {
+fn prepare(connection: &Connection, settings: &SqliteSettings) -> rusqlite::Result<()> {
     connection.busy_timeout(settings.busy_timeout())?;
     connection.set_prepared_statement_cache_capacity(settings.statements_kept);
     // Plans do not depend on bound values; without this, statements such as those with `LIMIT ?` are parsed again
@@ -39,8 +39,8 @@ fn prepare(connection: &Connection, settings: &Settings) -> rusqlite::Result<()>
     connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, largest)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
     let synchronous = match settings.synchronous {
-        Synchronous::Full => "full",
-        Synchronous::Normal => "normal",
+        SqliteSynchronous::Full => "full",
+        SqliteSynchronous::Normal => "normal",
     };
     connection.pragma_update(None, "synchronous", synchronous)?;
     // Where a plain sync leaves data in the cache of the disk, ask for more; elsewhere this does nothing.
@@ -58,9 +58,5 @@ fn prepare(connection: &Connection, settings: &Settings) -> rusqlite::Result<()>
         "hard_heap_limit",
         i64::from(settings.memory_max_mib) * 1024 * 1024,
     )?;
-    #[cfg(test)]
-    if let Some(pages) = settings.page_count_max {
-        connection.pragma_update(None, "max_page_count", pages)?;
-    }
     Ok(())
 }

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::connection;
 use super::error::OpenError;
-use super::settings::Settings;
+use config::SqliteSettings;
 
 /// The table in which the applied migrations are written down; guests may not write it.
 pub(super) const HISTORY: &str = "refinery_schema_history";
@@ -19,7 +19,7 @@ mod embedded {
 }
 
 /// Applies what is missing, all or nothing, and gives the names of what was applied, oldest first.
-pub fn migrate(path: &Path, settings: &Settings) -> Result<Vec<String>, OpenError> {
+pub fn migrate(path: &Path, settings: &SqliteSettings) -> Result<Vec<String>, OpenError> {
     let mut connection = connection::open(path, settings)?;
     let runner = embedded::migrations::runner().set_grouped(true);
     let known = runner

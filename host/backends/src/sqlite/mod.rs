@@ -12,7 +12,6 @@ mod gate;
 mod health;
 mod migrations;
 mod reader;
-mod settings;
 mod statement;
 mod writer;
 
@@ -31,11 +30,11 @@ use self::backlog::{Backlog, Refused};
 use self::gate::Gate;
 use self::reader::{Lens, Query};
 use self::writer::{Job, Pen};
+use config::SqliteSettings;
 use contract::sql::{Error, Outcome, Row, Step, Value};
 
 pub use self::error::OpenError;
 pub use self::migrations::migrate;
-pub use self::settings::{Settings, Synchronous};
 
 /// An open embedded store. Dropping it serves what waits, ends its threads and waits for them.
 #[derive(Debug)]
@@ -50,8 +49,11 @@ pub struct Sqlite {
 impl Sqlite {
     /// Opens a file, made when it is absent, and starts the threads. Blocks for as long as the file is locked, at
     /// most `busy_timeout_ms`.
-    pub fn open(path: &Path, settings: &Settings) -> Result<Self, OpenError> {
-        let pen = open_pen(path, settings)?;
+    pub fn open(path: &Path, settings: &SqliteSettings) -> Result<Self, OpenError> {
+        Self::start(open_pen(path, settings)?, path, settings)
+    }
+
+    fn start(pen: Pen, path: &Path, settings: &SqliteSettings) -> Result<Self, OpenError> {
         let lenses = (0..settings.readers.max(1))
             .map(|_| open_lens(path, settings))
             .collect::<Result<Vec<_>, _>>()?;
@@ -124,7 +126,7 @@ impl Sqlite {
         drop(self);
     }
 
-    fn start_writer(&mut self, pen: Pen, path: &Path, settings: &Settings) -> Result<(), OpenError> {
+    fn start_writer(&mut self, pen: Pen, path: &Path, settings: &SqliteSettings) -> Result<(), OpenError> {
         let (jobs, file, settings) = (self.writes.consumer(), path.to_path_buf(), settings.clone());
         let thread = thread::Builder::new()
             .name("sqlite-writer".to_owned())
@@ -137,7 +139,7 @@ impl Sqlite {
         Ok(())
     }
 
-    fn start_reader(&mut self, lens: Lens, path: &Path, settings: &Settings) -> Result<(), OpenError> {
+    fn start_reader(&mut self, lens: Lens, path: &Path, settings: &SqliteSettings) -> Result<(), OpenError> {
         let (queries, file, settings) = (self.reads.consumer(), path.to_path_buf(), settings.clone());
         let thread = thread::Builder::new()
             .name(format!("sqlite-reader-{}", self.readers.len()))
@@ -164,18 +166,10 @@ impl Drop for Sqlite {
     }
 }
 
-fn open_pen(path: &Path, settings: &Settings) -> Result<Pen, OpenError> {
+fn open_pen(path: &Path, settings: &SqliteSettings) -> Result<Pen, OpenError> {
     let mut connection = connection::open(path, settings)?;
     let guards = Gate::writes(&mut connection).and_then(|gate| Ok((gate, Alarm::install(&mut connection)?)));
     let (gate, alarm) = guards.map_err(|error| OpenError::from_sqlite(path, &error))?;
-    #[cfg(test)]
-    {
-        let refuse = Arc::clone(&settings.refuse_commits);
-        let hook = move || refuse.load(std::sync::atomic::Ordering::Relaxed);
-        connection
-            .commit_hook(Some(hook))
-            .map_err(|error| OpenError::from_sqlite(path, &error))?;
-    }
     Ok(Pen {
         connection,
         gate,
@@ -183,7 +177,7 @@ fn open_pen(path: &Path, settings: &Settings) -> Result<Pen, OpenError> {
     })
 }
 
-fn open_lens(path: &Path, settings: &Settings) -> Result<Lens, OpenError> {
+fn open_lens(path: &Path, settings: &SqliteSettings) -> Result<Lens, OpenError> {
     let mut connection = connection::open_reader(path, settings)?;
     let alarm = Gate::reads(&mut connection)
         .and_then(|()| Alarm::install(&mut connection))

@@ -12,8 +12,8 @@ use tokio::sync::oneshot;
 use super::alarm::Alarm;
 use super::backlog::Consumer;
 use super::health::Health;
-use super::settings::Settings;
 use super::statement::{self, Access, Budget};
+use config::SqliteSettings;
 use contract::sql::{Error, Row, Value};
 
 /// What became of a query.
@@ -36,7 +36,7 @@ pub(super) struct Lens {
 }
 
 /// Serves queries until their line ends.
-pub(super) fn serve(lens: &Lens, queries: &Consumer<Query>, path: &Path, settings: &Settings) {
+pub(super) fn serve(lens: &Lens, queries: &Consumer<Query>, path: &Path, settings: &SqliteSettings) {
     let mut health = Health::new(path, "read");
     while let Some(taken) = queries.take(1) {
         for query in taken.into_iter().filter(|query| !query.answer.is_closed()) {
@@ -52,7 +52,7 @@ pub(super) fn serve(lens: &Lens, queries: &Consumer<Query>, path: &Path, setting
     }
 }
 
-fn run(lens: &Lens, query: &Query, settings: &Settings) -> Answer {
+fn run(lens: &Lens, query: &Query, settings: &SqliteSettings) -> Answer {
     let now = Instant::now();
     if now >= query.deadline {
         return Err(Error::Timeout("the deadline passed before the query began".to_owned()));

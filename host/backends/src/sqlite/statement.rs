@@ -4,7 +4,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Statement};
 
 use super::error::from_statement;
-use super::settings::Settings;
+use config::SqliteSettings;
 use contract::sql::{Error, Outcome, Row, Value};
 
 /// What one job may still return.
@@ -17,7 +17,7 @@ pub(super) struct Budget {
 
 impl Budget {
     /// The whole budget of a job.
-    pub(super) fn of(settings: &Settings) -> Self {
+    pub(super) fn of(settings: &SqliteSettings) -> Self {
         Self {
             rows: settings.rows_max,
             bytes: settings.result_bytes_max,

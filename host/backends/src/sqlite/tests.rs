@@ -1,5 +1,6 @@
 //! What the store promises to those who read and write.
 
+mod disk;
 mod opening;
 
 use std::path::PathBuf;
@@ -29,14 +30,18 @@ impl Folder {
     }
 
     /// A store with a table of numbered texts, in which no text may be there twice.
-    fn store(&self, settings: &Settings) -> Sqlite {
+    fn store(&self, settings: &SqliteSettings) -> Sqlite {
+        self.make_table();
+        Sqlite::open(&self.file(), settings).unwrap()
+    }
+
+    fn make_table(&self) {
         let table =
             "CREATE TABLE t (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE, more TEXT CHECK (more <> 'no'))";
         rusqlite::Connection::open(self.file())
             .unwrap()
             .execute_batch(table)
             .unwrap();
-        Sqlite::open(&self.file(), settings).unwrap()
     }
 }
 
@@ -79,8 +84,11 @@ async fn count(store: &Sqlite) -> i64 {
 }
 
 /// What becomes of jobs that all wait when a writer looks.
-fn together(folder: &Folder, settings: &Settings, jobs: Vec<Vec<Step>>) -> Vec<writer::Answer> {
-    let pen = open_pen(&folder.file(), settings).unwrap();
+fn together(folder: &Folder, settings: &SqliteSettings, jobs: Vec<Vec<Step>>) -> Vec<writer::Answer> {
+    answers(&open_pen(&folder.file(), settings).unwrap(), folder, settings, jobs)
+}
+
+fn answers(pen: &Pen, folder: &Folder, settings: &SqliteSettings, jobs: Vec<Vec<Step>>) -> Vec<writer::Answer> {
     let line = Backlog::new("write", jobs.len());
     let consumer = line.consumer();
     let waiting = jobs.into_iter().map(|steps| {
@@ -96,7 +104,7 @@ fn together(folder: &Folder, settings: &Settings, jobs: Vec<Vec<Step>>) -> Vec<w
     });
     let waiting = waiting.collect::<Vec<_>>();
     line.close();
-    writer::serve(&pen, &consumer, &folder.file(), settings);
+    writer::serve(pen, &consumer, &folder.file(), settings);
     waiting
         .into_iter()
         .map(|mut answered| answered.try_recv().unwrap())
@@ -125,7 +133,7 @@ const ENDLESS_WRITE: &str = "INSERT INTO t (text) \
 #[tokio::test]
 async fn a_write_is_seen_by_the_next_read() {
     let folder = Folder::new();
-    let store = folder.store(&Settings::default());
+    let store = folder.store(&SqliteSettings::default());
     let values = vec![text("é"), Value::Null];
     let sql = "INSERT INTO t (text, more) VALUES (?, ?)".to_owned();
     assert_eq!(store.execute(sql, values, soon()).await, Ok(1));
@@ -148,7 +156,7 @@ async fn a_write_is_seen_by_the_next_read() {
 #[tokio::test]
 async fn steps_of_a_batch_see_what_the_former_did() {
     let folder = Folder::new();
-    let store = folder.store(&Settings::default());
+    let store = folder.store(&SqliteSettings::default());
     let steps = vec![
         insert("a"),
         step("SELECT text FROM t", vec![]),
@@ -175,7 +183,7 @@ async fn steps_of_a_batch_see_what_the_former_did() {
 #[tokio::test]
 async fn a_failing_job_harms_nobody_else_of_its_group() {
     let folder = Folder::new();
-    let settings = Settings::default();
+    let settings = SqliteSettings::default();
     let store = folder.store(&settings);
     let unmet = Step {
         at_least: 1,
@@ -199,7 +207,7 @@ async fn a_failing_job_harms_nobody_else_of_its_group() {
 #[tokio::test]
 async fn an_unmet_step_alone_undoes_its_batch() {
     let folder = Folder::new();
-    let store = folder.store(&Settings::default());
+    let store = folder.store(&SqliteSettings::default());
     let unmet = Step {
         at_least: 1,
         ..step("SELECT 1 FROM t WHERE text = 'nobody'", vec![])
@@ -214,7 +222,7 @@ async fn an_unmet_step_alone_undoes_its_batch() {
 #[tokio::test]
 async fn concurrent_jobs_share_commits() {
     let folder = Folder::new();
-    let settings = Settings::default();
+    let settings = SqliteSettings::default();
     let store = folder.store(&settings);
     let log = folder.0.join("store.db-wal");
     let before = std::fs::metadata(&log).unwrap().len();
@@ -233,7 +241,7 @@ async fn concurrent_jobs_share_commits() {
 #[tokio::test]
 async fn a_job_whose_deadline_passed_is_never_run() {
     let folder = Folder::new();
-    let store = folder.store(&Settings::default());
+    let store = folder.store(&SqliteSettings::default());
     let late = store.batch(vec![insert("late")], Instant::now()).await;
     assert!(matches!(late, Err(Error::Timeout(_))));
     let late = store.query("SELECT 1".to_owned(), vec![], Instant::now()).await;
@@ -245,9 +253,9 @@ async fn a_job_whose_deadline_passed_is_never_run() {
 #[tokio::test]
 async fn an_endless_statement_costs_its_own_job_only() {
     let folder = Folder::new();
-    let settings = Settings {
+    let settings = SqliteSettings {
         statement_timeout_ms: 100,
-        ..Settings::default()
+        ..SqliteSettings::default()
     };
     let store = folder.store(&settings);
     let read = store.query(ENDLESS.to_owned(), vec![], soon()).await;
@@ -266,7 +274,7 @@ async fn an_endless_statement_costs_its_own_job_only() {
 #[tokio::test]
 async fn a_query_cannot_write() {
     let folder = Folder::new();
-    let store = folder.store(&Settings::default());
+    let store = folder.store(&SqliteSettings::default());
     for sql in [
         "INSERT INTO t (text) VALUES ('x')",
         "DELETE FROM t",
@@ -281,8 +289,8 @@ async fn a_query_cannot_write() {
 #[tokio::test]
 async fn everything_but_reading_and_changing_rows_is_refused() {
     let folder = Folder::new();
-    migrate(&folder.file(), &Settings::default()).unwrap();
-    let store = folder.store(&Settings::default());
+    migrate(&folder.file(), &SqliteSettings::default()).unwrap();
+    let store = folder.store(&SqliteSettings::default());
     store.batch(vec![insert("a")], soon()).await.unwrap();
     let refused = [
         "ATTACH 'other.db' AS other",
@@ -326,7 +334,7 @@ async fn everything_but_reading_and_changing_rows_is_refused() {
 #[tokio::test]
 async fn other_constraints_are_invalid() {
     let folder = Folder::new();
-    let store = folder.store(&Settings::default());
+    let store = folder.store(&SqliteSettings::default());
     for sql in [
         "INSERT INTO t (text) VALUES (NULL)",
         "INSERT INTO t (text, more) VALUES ('x', 'no')",
@@ -339,11 +347,11 @@ async fn other_constraints_are_invalid() {
 #[tokio::test]
 async fn results_are_bounded() {
     let folder = Folder::new();
-    let settings = Settings {
+    let settings = SqliteSettings {
         rows_max: 10,
         result_bytes_max: 100_000,
         statement_timeout_ms: 1000,
-        ..Settings::default()
+        ..SqliteSettings::default()
     };
     let store = folder.store(&settings);
     let numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)";
@@ -363,10 +371,10 @@ async fn results_are_bounded() {
 #[tokio::test]
 async fn a_full_line_is_overloaded() {
     let folder = Folder::new();
-    let store = folder.store(&Settings {
+    let store = folder.store(&SqliteSettings {
         queue_max: 2,
         group_max: 1,
-        ..Settings::default()
+        ..SqliteSettings::default()
     });
     let (blocker, blocked) = slow_write();
     store.writes.push(blocker).unwrap();
@@ -380,71 +388,9 @@ async fn a_full_line_is_overloaded() {
 }
 
 #[tokio::test]
-async fn a_full_disk_is_unavailable_and_forgives() {
-    let folder = Folder::new();
-    let settings = Settings {
-        page_count_max: Some(24),
-        ..Settings::default()
-    };
-    let store = folder.store(&settings);
-    let big = "x".repeat(3000);
-    let long = |n: usize| insert(&format!("{n}{big}"));
-    let mut kept = 0;
-    let full = loop {
-        match store.batch(vec![long(kept)], soon()).await {
-            Ok(_) => kept += 1,
-            Err(error) => break error,
-        }
-    };
-    assert!(
-        matches!(full, Error::Unavailable(_)) && kept > 2,
-        "{full:?} after {kept}"
-    );
-    // In a group, the job that needs room fails and the one that needs none is kept.
-    let small = step("UPDATE t SET more = 'y' WHERE id = 1", vec![]);
-    let answers = together(
-        &folder,
-        &settings,
-        vec![vec![small.clone()], vec![long(1000)], vec![small]],
-    );
-    assert!(answers[0].is_ok() && answers[2].is_ok(), "{answers:?}");
-    assert!(matches!(answers[1], Err(Error::Unavailable(_))));
-    assert_eq!(count(&store).await, kept as i64);
-    store.batch(vec![step("DELETE FROM t", vec![])], soon()).await.unwrap();
-    store.batch(vec![long(0)], soon()).await.unwrap();
-    assert_eq!(count(&store).await, 1);
-}
-
-#[tokio::test]
-async fn a_commit_that_fails_is_answered_to_all_and_keeps_nothing() {
-    let folder = Folder::new();
-    let settings = Settings::default();
-    let store = folder.store(&settings);
-    store.batch(vec![insert("before")], soon()).await.unwrap();
-    settings.refuse_commits.store(true, Ordering::Relaxed);
-    let answers = together(
-        &folder,
-        &settings,
-        vec![vec![insert("a")], vec![insert("before")], vec![insert("b")]],
-    );
-    assert!(
-        answers
-            .iter()
-            .all(|answer| matches!(answer, Err(Error::Unavailable(_)))),
-        "{answers:?}"
-    );
-    let alone = store.batch(vec![insert("c")], soon()).await;
-    assert!(matches!(alone, Err(Error::Unavailable(_))));
-    settings.refuse_commits.store(false, Ordering::Relaxed);
-    assert_eq!(count(&store).await, 1);
-    store.batch(vec![insert("a")], soon()).await.unwrap();
-    assert_eq!(count(&store).await, 2);
-}
-
-#[tokio::test]
 async fn closing_answers_what_waits() {
     let folder = Folder::new();
-    let store = folder.store(&Settings::default());
+    let store = folder.store(&SqliteSettings::default());
     let (blocker, _blocked) = slow_write();
     store.writes.push(blocker).unwrap();
     let (answer, answered) = oneshot::channel();

@@ -18,8 +18,8 @@ use super::backlog::Consumer;
 use super::error::{from_statement, from_transaction};
 use super::gate::Gate;
 use super::health::Health;
-use super::settings::Settings;
 use super::statement::{self, Access, Budget};
+use config::SqliteSettings;
 use contract::sql::{Error, Outcome, Step, Widths};
 
 /// What became of a job.
@@ -69,7 +69,7 @@ pub(super) struct Pen {
 }
 
 /// Serves jobs until their line ends.
-pub(super) fn serve(pen: &Pen, jobs: &Consumer<Job>, path: &Path, settings: &Settings) {
+pub(super) fn serve(pen: &Pen, jobs: &Consumer<Job>, path: &Path, settings: &SqliteSettings) {
     let mut health = Health::new(path, "write");
     let mut writer = match Writer::new(pen, settings) {
         Ok(writer) => writer,
@@ -106,7 +106,7 @@ fn note(outcome: &Answer, health: &mut Health) {
 /// The statements of the writer itself, prepared once.
 struct Writer<'c> {
     pen: &'c Pen,
-    settings: &'c Settings,
+    settings: &'c SqliteSettings,
     begin: Statement<'c>,
     commit: Statement<'c>,
     rollback: Statement<'c>,
@@ -117,7 +117,7 @@ struct Writer<'c> {
 }
 
 impl<'c> Writer<'c> {
-    fn new(pen: &'c Pen, settings: &'c Settings) -> rusqlite::Result<Self> {
+    fn new(pen: &'c Pen, settings: &'c SqliteSettings) -> rusqlite::Result<Self> {
         let connection = &pen.connection;
         Ok(Self {
             pen,

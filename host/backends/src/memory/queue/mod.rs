@@ -4,7 +4,6 @@
 //! again, or its time is over; nobody polls. All is lost when the process ends: a queue is a hint.
 
 mod lane;
-mod settings;
 mod topic;
 
 #[cfg(test)]
@@ -20,10 +19,9 @@ use tokio::time::Instant;
 
 use self::topic::Topic;
 use super::mutex::lock;
+use config::MemoryQueueSettings;
 use contract::Fault;
 use contract::queue::{Entry, Priority};
-
-pub use self::settings::Settings;
 
 /// How often, at most, a bound that is met may cost a look at every topic.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
@@ -31,7 +29,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// Queues in this process.
 #[derive(Debug)]
 pub struct Queue {
-    settings: Settings,
+    settings: MemoryQueueSettings,
     topics: Mutex<Topics>,
     /// Bytes of the payloads of all topics.
     bytes: AtomicUsize,
@@ -52,7 +50,7 @@ struct Shared {
 
 impl Queue {
     /// Without topics.
-    pub fn new(settings: &Settings) -> Self {
+    pub fn new(settings: &MemoryQueueSettings) -> Self {
         Self {
             settings: settings.clone(),
             topics: Mutex::default(),

@@ -23,7 +23,7 @@ fn paused<T>(body: impl Future<Output = T>) -> T {
 
 #[tokio::test(start_paused = true)]
 async fn urgent_overtakes_and_nobody_starves() {
-    let queue = Queue::new(&Settings::default());
+    let queue = Queue::new(&MemoryQueueSettings::default());
     for n in 0..100 {
         let priority = [Priority::Low, Priority::Normal, Priority::Urgent, Priority::Urgent][n % 4];
         queue.publish("t", priority, vec![]).unwrap();
@@ -36,7 +36,7 @@ async fn urgent_overtakes_and_nobody_starves() {
 
 #[tokio::test(start_paused = true)]
 async fn a_receiver_wakes_when_something_comes() {
-    let queue = Queue::new(&Settings::default());
+    let queue = Queue::new(&MemoryQueueSettings::default());
     let begun = Instant::now();
     let (entries, _) = tokio::join!(queue.receive("t", "g", 10, 5000), async {
         tokio::time::sleep(ms(70)).await;
@@ -57,9 +57,9 @@ async fn a_receiver_wakes_when_something_comes() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_not_acknowledged_is_given_again() {
-    let queue = Queue::new(&Settings {
+    let queue = Queue::new(&MemoryQueueSettings {
         redeliver_after_ms: 100,
-        ..Settings::default()
+        ..MemoryQueueSettings::default()
     });
     for _ in 0..3 {
         queue.publish("t", Priority::Normal, vec![]).unwrap();
@@ -78,7 +78,7 @@ async fn what_is_not_acknowledged_is_given_again() {
 
 #[tokio::test(start_paused = true)]
 async fn every_group_has_every_entry() {
-    let queue = Queue::new(&Settings::default());
+    let queue = Queue::new(&MemoryQueueSettings::default());
     queue.publish("t", Priority::Normal, vec![]).unwrap();
     assert_eq!(ids(&queue.receive("t", "a", 10, 0).await.unwrap()), [1]);
     assert_eq!(ids(&queue.receive("t", "b", 10, 0).await.unwrap()), [1]);
@@ -91,11 +91,11 @@ async fn every_group_has_every_entry() {
 
 #[tokio::test(start_paused = true)]
 async fn a_full_topic_is_overloaded_until_old_entries_end() {
-    let settings = Settings {
+    let settings = MemoryQueueSettings {
         per_topic_max: 3,
         retain_ms: 100,
         topics_max: 2,
-        ..Settings::default()
+        ..MemoryQueueSettings::default()
     };
     let queue = Queue::new(&settings);
     let publish = |topic: &str| queue.publish(topic, Priority::Normal, vec![0; 10]);
@@ -113,10 +113,10 @@ async fn a_full_topic_is_overloaded_until_old_entries_end() {
 
 #[tokio::test(start_paused = true)]
 async fn bytes_and_groups_are_bounded() {
-    let queue = Queue::new(&Settings {
+    let queue = Queue::new(&MemoryQueueSettings {
         bytes_max: 25,
         groups_max: 1,
-        ..Settings::default()
+        ..MemoryQueueSettings::default()
     });
     let publish = |topic: &str| queue.publish(topic, Priority::Normal, vec![0; 10]);
     publish("t").unwrap();
@@ -142,7 +142,7 @@ proptest! {
         page in 1_u32..20,
     ) {
         paused(async {
-            let queue = Queue::new(&Settings::default());
+            let queue = Queue::new(&MemoryQueueSettings::default());
             for priority in &published {
                 queue.publish("t", *priority, vec![]).unwrap();
             }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::lane::Lanes;
-use super::settings::Settings;
+use config::MemoryQueueSettings;
 use contract::Fault;
 use contract::queue::{Entry, Priority};
 
@@ -83,7 +83,7 @@ impl Topic {
         &mut self,
         name: &str,
         max: usize,
-        settings: &Settings,
+        settings: &MemoryQueueSettings,
         now: Instant,
     ) -> Result<(Vec<Entry>, Option<Instant>), Fault> {
         if self.groups.len() >= settings.groups_max && !self.groups.contains_key(name) {
@@ -168,14 +168,14 @@ impl Topic {
     }
 
     /// Drops what may be dropped before an entry is appended.
-    pub(super) fn make_room(&mut self, settings: &Settings, now: Instant) {
+    pub(super) fn make_room(&mut self, settings: &MemoryQueueSettings, now: Instant) {
         if self.groups.is_empty() || self.len() >= settings.per_topic_max {
             self.sweep(settings, now);
         }
     }
 
     /// Drops what nobody is owed any more: old entries without a group, and groups that nobody speaks for.
-    pub(super) fn sweep(&mut self, settings: &Settings, now: Instant) {
+    pub(super) fn sweep(&mut self, settings: &MemoryQueueSettings, now: Instant) {
         let gone = self
             .groups
             .extract_if(|_, group| now >= group.seen + settings.group_idle())
@@ -190,7 +190,7 @@ impl Topic {
         }
     }
 
-    fn drop_old(&mut self, settings: &Settings, now: Instant) {
+    fn drop_old(&mut self, settings: &MemoryQueueSettings, now: Instant) {
         while let Some(oldest) = self.entries.first_entry()
             && now >= oldest.get().published + settings.retain()
         {

@@ -104,10 +104,10 @@ async fn loss(world: &World, mut dice: Dice) {
 }
 
 async fn run(seed: u64) -> (u64, u64) {
-    let settings = Settings {
+    let settings = ReadThroughSettings {
         wait_ms: 15,
         load_within_ms: 25,
-        ..Settings::default()
+        ..ReadThroughSettings::default()
     };
     let world = Rc::new(World {
         cache: cache(),

@@ -6,7 +6,6 @@
 //! failures are counted. In the middle step a reader may be given again what it had the old way.
 
 mod pubsub;
-mod settings;
 mod streams;
 mod subscription;
 
@@ -18,10 +17,9 @@ use metrics::counter;
 use self::pubsub::PubSub;
 use self::streams::Streams;
 use super::link::Link;
+use config::{RedisQueueSettings, RedisWay};
 use contract::Fault;
 use contract::queue::{Entry, Priority};
-
-pub use self::settings::{QueueSettings, Way};
 
 /// Queues in Redis.
 #[derive(Debug)]
@@ -29,9 +27,9 @@ pub struct Queue {
     link: Arc<Link>,
     streams: Streams,
     pubsub: PubSub,
-    read: Way,
+    read: RedisWay,
     /// The way that nobody reads, and that is written as a favour.
-    also: Option<Way>,
+    also: Option<RedisWay>,
     payload_bytes_max: usize,
     receive_max: usize,
 }
@@ -39,7 +37,7 @@ pub struct Queue {
 impl Queue {
     /// Begins to connect, without waiting for it. `consumer` is the name of this node, which no other has. Fails if the
     /// settings cannot be. Must be called within a runtime.
-    pub fn new(settings: &QueueSettings, consumer: &str) -> Result<Self, Fault> {
+    pub fn new(settings: &RedisQueueSettings, consumer: &str) -> Result<Self, Fault> {
         if !settings.write.contains(&settings.read) {
             return Err(Fault::Invalid("queue: what is read must be written as well".to_owned()));
         }
@@ -85,16 +83,16 @@ impl Queue {
         self.fits(topic.len().max(group.len()))?;
         let max = self.at_most(max);
         match self.read {
-            Way::Streams => self.streams.receive(topic, group, max, wait_ms).await,
-            Way::PubSub => self.pubsub.receive(topic, group, max, wait_ms).await,
+            RedisWay::Streams => self.streams.receive(topic, group, max, wait_ms).await,
+            RedisWay::PubSub => self.pubsub.receive(topic, group, max, wait_ms).await,
         }
     }
 
     /// Ends entries for a group; how many were open.
     pub async fn ack(&self, topic: &str, group: &str, ids: &[u64]) -> Result<u32, Fault> {
         match self.read {
-            Way::Streams => self.streams.ack(topic, group, ids).await,
-            Way::PubSub => Ok(self.pubsub.heard().ack(topic, group, ids)),
+            RedisWay::Streams => self.streams.ack(topic, group, ids).await,
+            RedisWay::PubSub => Ok(self.pubsub.heard().ack(topic, group, ids)),
         }
     }
 
@@ -103,8 +101,8 @@ impl Queue {
         self.fits(topic.len().max(group.len()))?;
         let max = self.at_most(max);
         match self.read {
-            Way::Streams => self.streams.drain(topic, group, max).await,
-            Way::PubSub => self.pubsub.heard().drain(topic, group, max),
+            RedisWay::Streams => self.streams.drain(topic, group, max).await,
+            RedisWay::PubSub => self.pubsub.heard().drain(topic, group, max),
         }
     }
 
@@ -112,30 +110,30 @@ impl Queue {
     pub async fn replay(&self, topic: &str, after: u64, max: u32) -> Result<Vec<Entry>, Fault> {
         let max = self.at_most(max);
         match self.read {
-            Way::Streams => self.streams.replay(topic, after, max).await,
-            Way::PubSub => Ok(self.pubsub.heard().replay(topic, after, max)),
+            RedisWay::Streams => self.streams.replay(topic, after, max).await,
+            RedisWay::PubSub => Ok(self.pubsub.heard().replay(topic, after, max)),
         }
     }
 
     /// Forgets a topic that keeps no entry; whether it is gone.
     pub async fn remove_topic(&self, topic: &str) -> Result<bool, Fault> {
         match self.read {
-            Way::Streams => self.streams.remove_topic(topic).await,
-            Way::PubSub => Ok(self.pubsub.remove_topic(topic)),
+            RedisWay::Streams => self.streams.remove_topic(topic).await,
+            RedisWay::PubSub => Ok(self.pubsub.remove_topic(topic)),
         }
     }
 
     async fn publish_by(
         &self,
-        way: Way,
+        way: RedisWay,
         topic: &str,
         priority: Priority,
         payload: &[u8],
         full: Full,
     ) -> Result<u64, Fault> {
         match way {
-            Way::Streams => self.streams.publish(topic, priority, payload, full).await,
-            Way::PubSub => self.pubsub.publish(topic, priority, payload).await,
+            RedisWay::Streams => self.streams.publish(topic, priority, payload, full).await,
+            RedisWay::PubSub => self.pubsub.publish(topic, priority, payload).await,
         }
     }
 

@@ -13,10 +13,10 @@ use keyspace::topic::{lane, tag};
 use keyspace::{Link as _, Script};
 use tokio::time::Instant;
 
-use super::settings::QueueSettings;
 use super::subscription::{Listen, Subscription};
 use crate::memory;
 use crate::redis::link::Link;
+use config::{MemoryQueueSettings, RedisQueueSettings};
 use contract::Fault;
 use contract::queue::{Entry, Priority};
 
@@ -33,8 +33,8 @@ pub(super) struct PubSub {
 }
 
 impl PubSub {
-    pub(super) fn new(link: Arc<Link>, settings: &QueueSettings) -> Result<Self, Fault> {
-        let heard = Arc::new(memory::Queue::new(&memory::QueueSettings {
+    pub(super) fn new(link: Arc<Link>, settings: &RedisQueueSettings) -> Result<Self, Fault> {
+        let heard = Arc::new(memory::Queue::new(&MemoryQueueSettings {
             per_topic_max: settings.per_topic_max,
             topics_max: settings.topics_max,
             groups_max: settings.groups_max,

@@ -9,18 +9,33 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use keyspace::{Full, Look, Topics, topic};
+use keyspace::{Full, Look, TopicSettings, Topics, topic};
 use metrics::counter;
 use redis::Value;
 use tokio::time::Instant;
 
-use super::settings::QueueSettings;
 use crate::redis::link::Link;
+use config::RedisQueueSettings;
 use contract::Fault;
 use contract::queue::{Entry, Priority};
 
 /// The longest that one blocking read lasts: a server that went silent is found out by its end.
 const READ_MAX: Duration = Duration::from_secs(5);
+
+/// What the settings say of topics.
+fn topics_of(settings: &RedisQueueSettings) -> TopicSettings {
+    TopicSettings {
+        per_topic_max: settings.per_topic_max,
+        groups_max: settings.groups_max,
+        receive_bytes_max: settings.receive_bytes_max,
+        redeliver_after_ms: settings.redeliver_after_ms,
+        retain_ms: settings.retain_ms,
+        group_idle_ms: settings.group_idle_ms,
+        replay_max: settings.replay_max,
+        undecodable_max: settings.undecodable_max,
+        topic_idle_ms: settings.topic_idle_ms,
+    }
+}
 
 /// Queues in streams.
 #[derive(Debug)]
@@ -30,9 +45,9 @@ pub(super) struct Streams {
 }
 
 impl Streams {
-    pub(super) fn new(link: Arc<Link>, settings: &QueueSettings, consumer: &str) -> Self {
+    pub(super) fn new(link: Arc<Link>, settings: &RedisQueueSettings, consumer: &str) -> Self {
         Self {
-            topics: Topics::new(link, settings.of_topics(), consumer),
+            topics: Topics::new(link, topics_of(settings), consumer),
             undecodable: AtomicBool::new(false),
         }
     }
@@ -138,5 +153,15 @@ impl Streams {
                 "entries of a queue cannot be decoded and were kept as dead entries: somebody else writes there"
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics_without_settings_are_those_of_every_host() {
+        assert_eq!(topics_of(&RedisQueueSettings::default()), TopicSettings::default());
     }
 }

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use crate::memory;
 use crate::redis::address::shown;
 use crate::redis::fault;
-use crate::redis::settings::Settings;
+use config::RedisServerSettings;
 use contract::Fault;
 use keyspace::topic::{lane_of, priority};
 
@@ -67,7 +67,7 @@ enum State {
 
 impl Listen {
     /// Fails if a URL cannot be read.
-    pub(super) fn new(settings: &Settings, idle_ms: u64, queue: Arc<memory::Queue>) -> Result<Self, Fault> {
+    pub(super) fn new(settings: &RedisServerSettings, idle_ms: u64, queue: Arc<memory::Queue>) -> Result<Self, Fault> {
         let mut servers = Vec::new();
         for url in &settings.urls {
             let client = client(url).map_err(|error| Fault::Invalid(format!("redis of queue: {error}")))?;

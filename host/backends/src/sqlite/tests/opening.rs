@@ -5,19 +5,19 @@ use super::*;
 #[tokio::test]
 async fn answered_writes_are_there_after_reopening() {
     let folder = Folder::new();
-    let store = folder.store(&Settings::default());
+    let store = folder.store(&SqliteSettings::default());
     store.batch(vec![insert("a"), insert("b")], soon()).await.unwrap();
     store.close();
-    let store = Sqlite::open(&folder.file(), &Settings::default()).unwrap();
+    let store = Sqlite::open(&folder.file(), &SqliteSettings::default()).unwrap();
     assert_eq!(count(&store).await, 2);
 }
 
 #[tokio::test]
 async fn a_file_locked_by_another_is_unavailable_until_it_is_free() {
     let folder = Folder::new();
-    let store = folder.store(&Settings {
+    let store = folder.store(&SqliteSettings {
         busy_timeout_ms: 50,
-        ..Settings::default()
+        ..SqliteSettings::default()
     });
     let other = rusqlite::Connection::open(folder.file()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -31,9 +31,9 @@ async fn a_file_locked_by_another_is_unavailable_until_it_is_free() {
 #[test]
 fn a_file_that_cannot_be_opened_says_why() {
     let folder = Folder::new();
-    let settings = Settings {
+    let settings = SqliteSettings {
         busy_timeout_ms: 50,
-        ..Settings::default()
+        ..SqliteSettings::default()
     };
     let open = |path: PathBuf| Sqlite::open(&path, &settings).unwrap_err();
     assert!(matches!(open(folder.0.clone()), OpenError::Folder { .. }));
@@ -55,7 +55,7 @@ fn a_file_that_cannot_be_opened_says_why() {
 #[tokio::test]
 async fn damaged_pages_are_unavailable_rather_than_wrong() {
     let folder = Folder::new();
-    let store = folder.store(&Settings::default());
+    let store = folder.store(&SqliteSettings::default());
     let words = (0..500).map(|n| insert(&format!("{n} {}", "x".repeat(200)))).collect();
     store.batch(words, soon()).await.unwrap();
     store.close();
@@ -67,7 +67,7 @@ async fn damaged_pages_are_unavailable_rather_than_wrong() {
     let mut bytes = std::fs::read(folder.file()).unwrap();
     bytes[8192..].fill(0xAA);
     std::fs::write(folder.file(), bytes).unwrap();
-    let store = Sqlite::open(&folder.file(), &Settings::default()).unwrap();
+    let store = Sqlite::open(&folder.file(), &SqliteSettings::default()).unwrap();
     let read = store
         .query("SELECT sum(length(text)) FROM t".to_owned(), vec![], soon())
         .await;
@@ -79,7 +79,7 @@ async fn damaged_pages_are_unavailable_rather_than_wrong() {
 #[test]
 fn migrations_are_applied_once_and_never_back() {
     let folder = Folder::new();
-    let settings = Settings::default();
+    let settings = SqliteSettings::default();
     assert!(
         migrate(&folder.file(), &settings)
             .unwrap()
@@ -96,14 +96,4 @@ fn migrations_are_applied_once_and_never_back() {
     connection.execute_batch(newer).unwrap();
     let error = migrate(&folder.file(), &settings).unwrap_err();
     assert!(matches!(error, OpenError::Newer { found: 999, .. }), "{error}");
-}
-
-#[test]
-fn unknown_settings_are_refused() {
-    let settings = toml::from_str::<Settings>("synchronous = 'normal'\nreaders = 3").unwrap();
-    assert_eq!(
-        (settings.synchronous, settings.readers, settings.group_max),
-        (Synchronous::Normal, 3, 256)
-    );
-    assert!(toml::from_str::<Settings>("reader = 3").is_err());
 }

@@ -3,10 +3,12 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
+use crate::positive::positive;
+
 /// How long entries live, loads take and waiters wait.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Settings {
+pub struct ReadThroughSettings {
     /// The longest that an entry lives, whatever its filler says.
     #[serde(deserialize_with = "positive")]
     pub ttl_max_ms: u64,
@@ -30,7 +32,7 @@ pub struct Settings {
     pub loads_max: usize,
 }
 
-impl Default for Settings {
+impl Default for ReadThroughSettings {
     fn default() -> Self {
         Self {
             ttl_max_ms: 600_000,
@@ -45,17 +47,27 @@ impl Default for Settings {
     }
 }
 
-/// A time of 0 would be none.
-fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    match u64::deserialize(deserializer)? {
-        0 => Err(D::Error::custom("must be greater than 0")),
-        milliseconds => Ok(milliseconds),
-    }
-}
-
 fn percent<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
     match u8::deserialize(deserializer)? {
         percent @ 0..=100 => Ok(percent),
         _ => Err(D::Error::custom("must be at most 100")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_make_no_sense_are_refused() {
+        for text in [
+            "jitter_percent = 101",
+            "load_within_ms = 0",
+            "ttl_max_ms = 0",
+            "unknown = 1",
+        ] {
+            assert!(toml::from_str::<ReadThroughSettings>(text).is_err(), "{text}");
+        }
+        assert!(toml::from_str::<ReadThroughSettings>("jitter_percent = 0").is_ok());
     }
 }

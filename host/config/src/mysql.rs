@@ -1,17 +1,16 @@
-//! What a store on MySQL may be told: where it is, how many connections, and every bound with its unit.
+//! A store on MySQL: where it is, how many connections, and every bound with its unit.
 
 use std::fmt;
 use std::time::Duration;
 
-use dialect::limits;
 use serde::Deserialize;
 
-use crate::pool;
+use crate::pool::PoolSettings;
 
 /// The settings of a store on MySQL or MariaDB.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Settings {
+pub struct MysqlSettings {
     /// Where the database is: `mysql://user:password@host:port/database`.
     pub url: String,
     /// Replicas of it, `host` or `host:port`, for reads that may be a little old; user, password and database are those
@@ -20,7 +19,7 @@ pub struct Settings {
     /// How old such an answer may be, in milliseconds: a replica that is further behind is not asked.
     pub replica_lag_max_ms: u64,
     /// The bounds of the pool of connections, to each server.
-    pub pool: pool::Settings,
+    pub pool: PoolSettings,
     /// How often a batch is repeated that the server undid for the sake of another: deadlocks, locks that were
     /// waited for too long, conflicts of a cluster. Never past the deadline.
     pub retries: u32,
@@ -42,42 +41,43 @@ pub struct Settings {
     pub statement_bytes_max: usize,
 }
 
-impl Default for Settings {
+/// What `dialect::limits` says for hosts without settings is the same here.
+impl Default for MysqlSettings {
     fn default() -> Self {
         Self {
             url: "mysql://root@127.0.0.1:3306/mpim".to_owned(),
             replicas: Vec::new(),
             replica_lag_max_ms: 5000,
-            pool: pool::Settings::default(),
-            retries: limits::RETRIES,
-            lock_wait_s: limits::LOCK_WAIT_S,
-            query_timeout_ms: limits::JOB_MS,
+            pool: PoolSettings::default(),
+            retries: 20,
+            lock_wait_s: 2,
+            query_timeout_ms: 5_000,
             statements_max: 64,
-            steps_max: limits::STEPS_MAX,
-            rows_max: limits::ROWS_MAX,
+            steps_max: 4096,
+            rows_max: 10_000,
             result_bytes_max: 8 * 1024 * 1024,
-            statement_bytes_max: limits::STATEMENT_BYTES_MAX,
+            statement_bytes_max: 64 * 1024,
         }
     }
 }
 
-impl Settings {
+impl MysqlSettings {
     /// How long one job may run.
-    pub(super) fn query_timeout(&self) -> Duration {
+    pub fn query_timeout(&self) -> Duration {
         Duration::from_millis(self.query_timeout_ms.max(1))
     }
 
     /// How old an answer of a replica may be.
-    pub(super) fn replica_lag_max(&self) -> Duration {
+    pub fn replica_lag_max(&self) -> Duration {
         Duration::from_millis(self.replica_lag_max_ms.max(1))
     }
 }
 
 /// Without the URL, which may have a password in it.
-impl fmt::Debug for Settings {
+impl fmt::Debug for MysqlSettings {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
-            .debug_struct("Settings")
+            .debug_struct("MysqlSettings")
             .field("replicas", &self.replicas)
             .field("replica_lag_max_ms", &self.replica_lag_max_ms)
             .field("pool", &self.pool)

@@ -1,4 +1,4 @@
-//! What an embedded store may be told: how durable, how many readers, and every bound with its unit.
+//! The embedded store: how durable, how many readers, and every bound with its unit.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde::Deserialize;
 /// When a write counts as kept.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Synchronous {
+pub enum SqliteSynchronous {
     /// Once the disk has it: an answered write survives the loss of power.
     #[default]
     Full,
@@ -18,9 +18,9 @@ pub enum Synchronous {
 /// The settings of an embedded store.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Settings {
+pub struct SqliteSettings {
     /// When a write counts as kept.
-    pub synchronous: Synchronous,
+    pub synchronous: SqliteSynchronous,
     /// Threads that read, each with its own connection.
     pub readers: usize,
     /// Jobs that one commit may hold.
@@ -51,20 +51,12 @@ pub struct Settings {
     /// Memory that SQLite may take for everything, over all stores of the process, in MiB; a statement that
     /// needs more is `overloaded`. The first store of the process decides: SQLite only lets it be lowered.
     pub memory_max_mib: u32,
-    /// Pages that the file may have: lets a test meet a full disk.
-    #[cfg(test)]
-    #[serde(skip)]
-    pub(super) page_count_max: Option<u32>,
-    /// While true, every commit is refused: lets a test meet a disk that fails at the last moment.
-    #[cfg(test)]
-    #[serde(skip)]
-    pub(super) refuse_commits: std::sync::Arc<std::sync::atomic::AtomicBool>,
 }
 
-impl Default for Settings {
+impl Default for SqliteSettings {
     fn default() -> Self {
         Self {
-            synchronous: Synchronous::Full,
+            synchronous: SqliteSynchronous::Full,
             readers: 2,
             group_max: 256,
             group_wait_max_us: 1000,
@@ -79,27 +71,38 @@ impl Default for Settings {
             cache_kib: 16 * 1024,
             checkpoint_pages: 4000,
             memory_max_mib: 512,
-            #[cfg(test)]
-            page_count_max: None,
-            #[cfg(test)]
-            refuse_commits: std::sync::Arc::default(),
         }
     }
 }
 
-impl Settings {
+impl SqliteSettings {
     /// How long to wait for a lock of another process. SQLite counts in 31 bits: more is 24 days.
-    pub(super) fn busy_timeout(&self) -> Duration {
+    pub fn busy_timeout(&self) -> Duration {
         Duration::from_millis(self.busy_timeout_ms.min(u64::from(i32::MAX.unsigned_abs())))
     }
 
     /// How long the writer waits for its group to fill.
-    pub(super) fn group_wait_max(&self) -> Duration {
+    pub fn group_wait_max(&self) -> Duration {
         Duration::from_micros(self.group_wait_max_us)
     }
 
     /// How long one job may run.
-    pub(super) fn statement_timeout(&self) -> Duration {
+    pub fn statement_timeout(&self) -> Duration {
         Duration::from_millis(self.statement_timeout_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_settings_are_refused() {
+        let settings = toml::from_str::<SqliteSettings>("synchronous = 'normal'\nreaders = 3").unwrap();
+        assert_eq!(
+            (settings.synchronous, settings.readers, settings.group_max),
+            (SqliteSynchronous::Normal, 3, 256)
+        );
+        assert!(toml::from_str::<SqliteSettings>("reader = 3").is_err());
     }
 }
