@@ -1,5 +1,6 @@
 //! Where a release can be invoked, and the state of the policies that stand before it.
 
+use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use call::{Context, Fault};
@@ -29,17 +30,18 @@ pub(crate) enum Kind {
 }
 
 impl Endpoint {
-    /// The call itself.
-    pub(crate) async fn call(
-        &self,
-        signature: &Signature,
-        binding: Option<&Method>,
+    /// The call itself. What it needs while it runs is allocated once: all that await it, up to the socket of a client,
+    /// stay small, and are not copied with it.
+    pub(crate) fn call<'a>(
+        &'a self,
+        signature: &'a Signature,
+        binding: Option<&'a Method>,
         parts: Parts,
         context: Context,
-    ) -> Result<Reply, Fault> {
+    ) -> Pin<Box<dyn Future<Output = Result<Reply, Fault>> + Send + 'a>> {
         match &self.kind {
-            Kind::Local(local) => local.call(signature, binding, parts, context).await,
-            Kind::Remote(remote) => remote.call(signature, parts, context).await,
+            Kind::Local(local) => Box::pin(local.call(signature, binding, parts, context)),
+            Kind::Remote(remote) => Box::pin(remote.call(signature, parts, context)),
         }
     }
 

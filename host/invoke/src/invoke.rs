@@ -13,9 +13,10 @@ use crate::answer::Answer;
 use crate::arguments::Input;
 use crate::batch::{Outcome, make_one};
 use crate::endpoint::Kind;
-use crate::error::{Unfit, internal};
+use crate::error::{Unfit, internal, refused};
 use crate::host_arguments::HostArguments;
 use crate::route::Route;
+use crate::stack;
 use crate::table::Table;
 
 /// Calls of functions, wherever they run.
@@ -57,8 +58,9 @@ impl Invoke {
     /// One call from an edge, as far as its caller may make it.
     pub async fn call(&self, route: &Route, input: Input<'_>, context: Context) -> Result<Answer, EdgeError> {
         route.admit(&context)?;
-        let parts = route.prepare(input)?;
-        make_one(route, parts, context, self.depth_max).await
+        let parts = route.with_caller(route.prepare(input)?, &context.caller)?;
+        let reply = stack::invoke(route, parts, context, self.depth_max).await;
+        Answer::of(route, reply.map_err(refused)?)
     }
 
     /// One call of the host, in a batch with those of whoever else calls the same method now, where it has a batch method.
