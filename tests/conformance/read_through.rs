@@ -1,4 +1,4 @@
-//! What cache-aside asks of a cache, and what it promises over each.
+//! What reading through asks of a cache, and what it promises over each.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,8 +1,8 @@
 //! What stands behind the capabilities: the stores, caches and queues of the host, embedded ones first.
 //!
-//! This module owns storage and its promises. It knows neither WebAssembly nor what the stored things mean:
+//! This crate owns storage and keeps its promises. It knows neither WebAssembly nor what the stored things mean:
 //! the capabilities translate between the two. Each kind of backend is a closed enum whose variants obey the
-//! same contract (the documents of the WIT interfaces), and every failure is typed as worth a retry or not here,
+//! same contract (the crate `contract`), and every failure is typed as worth a retry or not here,
 //! once. Nothing here outlives a deadline: the futures may be dropped at any time.
 
 mod cache;

@@ -1,4 +1,4 @@
-//! `mpim:host/sql` over the relational store, behind the breaker of the services.
+//! `mpim:host/sql` over the relational store, behind breakers that all functions of the node share.
 
 use contract::sql::{Error, Outcome, Step, Taken, Value};
 use policy::Breaker;

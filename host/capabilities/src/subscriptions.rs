@@ -1,4 +1,4 @@
-//! `mpim:host/subscriptions`: what is told to every services.
+//! `mpim:host/subscriptions`: what is told to the gateway of every node.
 
 use runtime::State;
 use wasmtime::component::{Accessor, HasSelf};

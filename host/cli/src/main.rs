@@ -1,7 +1,7 @@
 //! The `mpim` binary: reads the command line and runs the host or one of its clients.
 //!
 //! It owns what people and scripts type and read: commands, help texts, exit codes, the terminal, and the application
-//! that is bundled with it. It refuses to know how a server works (`host`), what crosses the wire (`client`) and how
+//! that is bundled with it. It refuses to know how a server works (`node`), what crosses the wire (`client`) and how
 //! anything is measured (`bench`); nothing is made of it.
 
 mod bundle;

@@ -16,8 +16,8 @@ use crate::help::{DEFAULT_DATA, exit_codes};
 /// the server in order: it takes no new calls, and finishes those that it has.
 ///
 /// With `--functions none --remote URL` it holds the connections of clients, and the functions are remote: on another
-/// server, or on Spin. With some names in place of `none`, those run here, and call the others there. It calls them over HTTP as their operator, and they reach its clients through the Redis that both
-/// share.
+/// server, or on Spin. With some names in place of `none`, those run here, and call the others there. It calls them over
+/// HTTP as their operator, and they reach its clients through the Redis that both share.
 #[derive(Debug, Args)]
 #[command(after_help = concat!(
     "Examples:\n",

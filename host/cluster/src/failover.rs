@@ -1,7 +1,7 @@
 //! Failover: what a dead node leaves behind is taken over, a queue that nobody reads.
 //!
 //! Its entries are published anew to every node that lives, since nobody knows where its clients have gone; a client
-//! that has one already drops it by its place.
+//! that has one already drops it by its cursor.
 
 use capabilities::Services;
 use contract::Fault;

@@ -50,7 +50,7 @@ pub use sqlite::{SqliteSettings, SqliteSynchronous};
 pub struct Settings {
     /// This node among others.
     pub cluster: ClusterSettings,
-    /// Sockets, frames and the lifecycle calls.
+    /// Sockets, frames and the hooks of connections.
     pub gateway: GatewaySettings,
     /// Calls that are made as one.
     pub batch: BatchSettings,

@@ -1,4 +1,4 @@
-//! The bounds of cache-aside.
+//! The bounds of reading through the cache.
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};

@@ -1,5 +1,5 @@
-//! Calls of functions: every call of every method goes through here, from a client's frame, a timer, the cluster or
-//! another component, and nothing goes round it.
+//! Calls of functions: every call of every method goes through here, from a client's frame, a hook of the gateway, a
+//! timer or another component, and nothing goes round it.
 //!
 //! ```text
 //! Invoke ── Routes ──> Route: signature, binding, endpoint, batch

@@ -17,7 +17,7 @@ pub struct Signature {
     pub takes_caller: bool,
     /// Whether a second identical call does no harm.
     pub safe_to_repeat: bool,
-    /// How its calls ended; none where they are measured elsewhere.
+    /// How its calls ended; none of a remote method, whose endpoint is measured instead.
     pub(crate) metrics: Option<CallMetrics>,
 }
 

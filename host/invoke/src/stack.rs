@@ -1,5 +1,5 @@
-//! The policies around every call, in their order. Each is a state machine of its own and is told the time; what it keeps
-//! belongs to the endpoint.
+//! The policies around every call, in their order. Each is a state machine of its own that is told the time, or until when
+//! to wait; what it keeps belongs to the endpoint.
 
 use call::{Context, Fault};
 use tokio::time::Instant;

@@ -15,7 +15,7 @@ use crate::signature::Signature;
 pub struct Target {
     /// What outlives the release.
     pub signature: Arc<Signature>,
-    /// What does not: types, and where the method is in its component. None where the component is elsewhere.
+    /// What does not: types, and where the method is in its component. None where the component is remote.
     pub binding: Option<Arc<Method>>,
     pub(crate) endpoint: Arc<Endpoint>,
 }

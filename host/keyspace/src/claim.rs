@@ -1,4 +1,4 @@
-//! What a value says that cache-aside keeps: the value of the store, that the store has none, or that somebody is
+//! What a value says that is read through the cache: the value of the store, that the store has none, or that somebody is
 //! loading it. The first byte tells which.
 
 /// The first byte of each kind.

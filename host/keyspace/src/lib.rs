@@ -1,6 +1,6 @@
 //! What a cluster of mpim keeps in Redis: the keys, the scripts that change them, and what the values say.
 //!
-//! Whoever shares a Redis with a cluster, a node of it or a function elsewhere, does so by these rules. Commands and
+//! Whoever shares a Redis with a cluster, a node of it or a function on Spin, does so by these rules. Commands and
 //! answers are carried by a [`Link`], of which there is more than one kind; this crate owns no connection, waits for
 //! nothing but answers, and compiles to WebAssembly as well. Everything that decides about time does so by the clock of
 //! the server, so that all agree; and every change of more than one thing is one script, so that nobody sees half of it.

@@ -1,5 +1,5 @@
-//! What stands around a call. Each policy is told the time and is a state machine of its own; none knows what is called,
-//! and none knows another. Their order is decided where calls are made.
+//! What stands around a call. Each policy is a state machine of its own that is told the time, or until when to wait; none
+//! knows what is called, and none knows another. Their order is decided where calls are made.
 
 mod breaker;
 mod bulkhead;

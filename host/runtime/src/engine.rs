@@ -116,7 +116,7 @@ fn deserialize(engine: &wasmtime::Engine, code: &[u8]) -> Option<Component> {
     unsafe { Component::deserialize(engine, code) }.ok()
 }
 
-/// Writes beside the place and renames, so that a reader never sees half a file.
+/// Writes beside the file and renames, so that a reader never sees half a file.
 fn store(folder: &Path, file: &Path, code: &[u8]) -> std::io::Result<()> {
     create_private(folder)?;
     let mut bytes = Sha256::digest(code).to_vec();

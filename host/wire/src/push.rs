@@ -22,7 +22,7 @@ pub struct Audience {
     /// The nodes to reach; empty means every live node.
     #[serde(skip)]
     pub nodes: Vec<String>,
-    /// Users, each with the place in their inbox.
+    /// Users, each with the position in their inbox.
     pub recipients: Vec<Recipient>,
     /// Topics whose subscribers receive it.
     pub topics: Vec<String>,
@@ -38,12 +38,12 @@ pub struct Audience {
     pub close: Option<String>,
 }
 
-/// A user, and the place in their inbox that the notification stands for.
+/// A user, and the position in their inbox that the notification stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recipient {
     /// The user.
     pub user: u64,
-    /// None: it has no place in an inbox.
+    /// None: it has no position in an inbox.
     pub cursor: Option<u64>,
 }
 

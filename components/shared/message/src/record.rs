@@ -8,8 +8,9 @@
 //! # Why a page from the cache is the page of the store
 //!
 //! *No gap, and nothing that is not kept.* A record is put once its message is committed with its seq, and a seq
-//! belongs to one message for ever, as long as the store keeps what it has committed. The reader knows from the store how far the group reaches, and takes every
-//! message up to there or none: one that is missing, or that cannot be read, sends it to the store.
+//! belongs to one message for ever, as long as the store keeps what it has committed. The reader knows from the store how
+//! far the group reaches, and takes every message up to there or none: one that is missing, or that cannot be read, sends it
+//! to the store.
 //!
 //! *Nothing that may change.* What a group's members are told of a message is fixed with its commit, but for its
 //! being taken back: states are those of [`as_accepted`], and who has an exactly-once message is for the store to

@@ -90,7 +90,7 @@ impl Mysql {
         self.ask(&query, deadline).await
     }
 
-    /// The same, from a replica where one is near enough: without what was committed in the last
+    /// The same, from a replica where one is current enough: without what was committed in the last
     /// `replica_lag_max_ms` milliseconds, or a part of it.
     pub async fn query_stale(&self, sql: String, params: Vec<Value>, deadline: Instant) -> Result<Vec<Row>, Error> {
         let query = Query::of(&sql, &params, &self.settings)?;

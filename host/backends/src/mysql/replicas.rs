@@ -1,4 +1,4 @@
-//! Replicas of the server: reading from those that are near enough to it.
+//! Replicas of the server: reading from those that are current enough.
 //!
 //! How far one is behind is found out without clocks or privileges: a number is counted up at the primary, in a
 //! transaction of its own, and looked for at the replica. A replica that has the number has everything that was
@@ -84,7 +84,7 @@ impl Replicas {
         }
     }
 
-    /// The rows of a query that may be as old as the settings allow; none when no replica that is near enough answered.
+    /// The rows of a query that may be as old as the settings allow; none when no replica that is current enough answered.
     pub(super) async fn query(&self, query: &Query<'_>, deadline: Instant) -> Option<Vec<Row>> {
         if self.all.is_empty() {
             return None;
@@ -109,7 +109,7 @@ impl Replicas {
         None
     }
 
-    /// The next one in turn that is near enough.
+    /// The next one in turn that is current enough.
     fn choose(&self) -> Option<&Replica> {
         let oldest = Instant::now().checked_sub(self.settings.replica_lag_max())?;
         let first = self.next.fetch_add(1, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! Cache-aside, done once: a cache in front of a store, of which many callers read the same at the same time.
+//! Reading through a cache, done once: a cache in front of a store, of which many callers read the same at the same time.
 //!
 //! A lookup gives values that are cached, and a *ticket* for each key that its caller is to load from the store and
 //! fill in. Others on this node that look the same key up meanwhile wait for that, within a bound, and then load for

@@ -108,7 +108,7 @@ pub fn enumeration<T: Copy>(value: Value, at: &JsonPath<'_>, cases: &[(&str, T)]
     }
 }
 
-/// Reads flags: the places of those that are set.
+/// Reads flags: the indexes of those that are set.
 pub fn flags(value: Value, at: &JsonPath<'_>, names: &[&str]) -> Result<Vec<usize>, Mismatch> {
     let items = array(value, at)?;
     let flag = |item| {
