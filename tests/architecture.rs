@@ -65,7 +65,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["backends", "capabilities", "config", "contract", "snowflake", "wire"],
     ),
     ("admin", &["invoke", "runtime", "telemetry", "wire"]),
-    ("client", &["wire"]),
+    ("client", &[]),
 ];
 
 /// The code of a crate of the host, without its tests.

@@ -8,7 +8,7 @@ use crate::nodes::{check_command_line, flag};
 
 /// The arguments that are added to those of a node.
 fn added() -> Vec<String> {
-    let changes = read("gateway/elsewhere.yaml");
+    let changes = read("gateway/remote.yaml");
     let [changes] = changes.as_slice() else {
         panic!("one list of changes")
     };
@@ -37,7 +37,7 @@ fn they_are_the_nodes_of_a_cluster_with_arguments_more() {
     let added = added();
     let mut arguments = texts(node.at("/spec/template/spec/containers/0/args"));
     arguments.extend(added.iter().map(String::as_str));
-    check_command_line("gateway/elsewhere.yaml", &arguments);
+    check_command_line("gateway/remote.yaml", &arguments);
     assert_eq!(flag(&arguments, "--functions"), Some("none"));
 }
 

@@ -254,7 +254,7 @@ fn way(remote: &RemoteFunctions, operator_token: &str, settings: &Settings) -> a
     let Settings { mysql, redis, .. } = settings;
     anyhow::ensure!(
         mysql.is_some() && redis.metadata.is_some() && redis.queue.is_some(),
-        "functions that run elsewhere reach this node through servers that they share with it: name them with --mysql \
+        "remote functions reach this node through servers that they share with it: name them with --mysql \
          and --redis"
     );
     let token = remote.token.as_deref().unwrap_or(operator_token);
