@@ -108,3 +108,43 @@ async fn many_at_once(fleet: Fleet) {
     assert!(batches > 0.0, "no call was made in a batch");
     assert!(batches < (CONNECTIONS * MESSAGES) as f64 / 2.0, "{batches} batches");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_was_passed_on_goes_no_further_and_an_unknown_function_nowhere() {
+    let fleet = Fleet::new();
+    let whole = fleet.whole();
+    let edge = fleet.edge(&whole).await;
+    let token = edge.operator_token();
+    let before = http::get(&whole, "/admin/metrics", Some(&whole.operator_token()))
+        .await
+        .text;
+    let bearer = format!("Bearer {token}");
+    let passed_on = [
+        ("authorization", bearer.as_str()),
+        ("mpim-context", "timeout_ms=5000;depth=0;attempt=0;cohort=0;mode=live"),
+    ];
+    let refused = http::request_with(&edge, "POST", "/v1/send/retry-pending", "{}".to_owned(), &passed_on).await;
+    assert_eq!(
+        (refused.status, refused.json()["code"].as_str()),
+        (404, Some("unknown_method"))
+    );
+    for path in ["/v1/nobody/knows", "/v1/send/a%2Fb"] {
+        let refused = http::request_with(&edge, "POST", path, "{}".to_owned(), &[]).await;
+        assert_eq!(
+            (refused.status, refused.json()["code"].as_str()),
+            (404, Some("unknown_method")),
+            "{path}"
+        );
+    }
+    // In person the operator is answered as on a node with functions.
+    let own = [("authorization", bearer.as_str())];
+    let done = http::request_with(&edge, "POST", "/v1/send/retry-pending", "{}".to_owned(), &own).await;
+    assert_eq!(done.status, 200, "{}", done.text);
+    let nobody = http::request_with(&edge, "POST", "/v1/groups/mine", "{}".to_owned(), &own).await;
+    assert_eq!(
+        (nobody.status, nobody.json()["code"].as_str()),
+        (401, Some("unauthenticated"))
+    );
+    assert!(!edge.log().contains("refuse this node"), "{}", edge.log());
+    assert!(!before.contains("nobody"), "a name of a client is no label");
+}

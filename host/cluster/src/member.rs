@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 use wire::push::{ALIVE, BEHIND, BEHIND_MS};
 
-use crate::event::{Event, tell};
+use crate::event::{Event, tell, tell_death};
 use crate::failover::{self, KNOWN};
 use crate::workers::Worker;
 
@@ -201,7 +201,7 @@ impl Member {
         }
         for name in dead {
             let since = *watch.dead.entry(name.clone()).or_insert_with(Instant::now);
-            tell(events, Event::Died(name.clone())).await;
+            tell_death(events, &name).await;
             failover::take_over(&self.services, &name).await?;
             if since.elapsed() > ms(self.settings.look_after_ms) {
                 failover::forget(&self.services, &name).await?;

@@ -92,14 +92,12 @@ impl Hooks {
 
     /// Finds out whether remote functions take the calls of this node.
     pub(crate) async fn probe(&self) -> Result<(), Unfit> {
-        match self.renewed.first() {
-            Some(name) => {
-                // A list of no connections changes nothing.
-                let arguments = [(CONNECTIONS, Argument::Connections(&[]))];
-                self.invoke.probe(name, &arguments).await
-            }
-            None => Ok(()),
+        // A list of no connections changes nothing.
+        let arguments = [(CONNECTIONS, Argument::Connections(&[]))];
+        for name in &self.renewed {
+            self.invoke.probe(name, &arguments).await?;
         }
+        Ok(())
     }
 
     /// What a token stands for.

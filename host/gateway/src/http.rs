@@ -68,15 +68,20 @@ async fn call(
     request::json_only(text(&headers, header::CONTENT_TYPE))?;
     let params = request::arguments(&body)?;
     let caller = caller(&gateway, &headers).await?;
-    let route = gateway.invoke.route(&function, &method)?;
+    let route = match headers.contains_key(request::CONTEXT) && is_operator(&gateway, &headers) {
+        true => gateway.invoke.own_route(&function, &method)?,
+        false => gateway.invoke.route(&function, &method)?,
+    };
     let context = context(&gateway, &headers, caller, &route)?;
     let answer = gateway.invoke.call(&route, Input::Json(params), context).await?;
     Ok(json(answer.into_json(gateway.settings.answer_max_bytes)?))
 }
 
-/// The body of a request. What the operator asks in person may be a batch, of as many bodies of clients as it may have calls.
+/// The body of a request. What the operator asks in person, or another host passes on, may be a batch, of as many bodies of
+/// clients as it may have calls.
 async fn read(gateway: &Gateway, headers: &HeaderMap, body: Body) -> Result<Bytes, EdgeError> {
-    let most = match is_operator(gateway, headers) && !headers.contains_key(request::CALLER) {
+    let is_of_client = headers.contains_key(request::CALLER) && !headers.contains_key(request::CONTEXT);
+    let most = match is_operator(gateway, headers) && !is_of_client {
         true => gateway
             .settings
             .frame_max_bytes

@@ -40,6 +40,16 @@ struct Wanted {
     calls: Vec<Parts>,
 }
 
+impl Wanted {
+    /// The context of a call that begins now: what waiting for a batch took is not the callee's.
+    fn begun(&self, one: &Target) -> Context {
+        Context {
+            deadline: Context::begin(Caller::System, one.deadline()).deadline,
+            ..self.context.clone()
+        }
+    }
+}
+
 impl Batch {
     /// Checks that a method is the batch method of another, as far as the types of both are known.
     pub(crate) fn new(one: &Target, many: Target, settings: &BatchSettings, depth_max: u32) -> Result<Self, LoadError> {
@@ -87,14 +97,14 @@ impl Batch {
 
     async fn make_alone(&self, one: &Target, wanted: &Wanted) -> Vec<Outcome> {
         match wanted.calls.as_slice() {
-            [parts] => vec![make_one(one, parts.clone(), wanted.context.clone(), self.depth_max).await],
+            [parts] => vec![make_one(one, parts.clone(), wanted.begun(one), self.depth_max).await],
             calls => match self.make_as_one(one, [wanted]).await {
                 Ok(outcomes) => outcomes,
                 // Where the types are not known, it may be one of them that does not fit.
                 Err(error) if !error.retryable && one.binding.is_none() => {
                     let mut outcomes = Vec::with_capacity(calls.len());
                     for parts in calls {
-                        outcomes.push(make_one(one, parts.clone(), wanted.context.clone(), self.depth_max).await);
+                        outcomes.push(make_one(one, parts.clone(), wanted.begun(one), self.depth_max).await);
                     }
                     outcomes
                 }
@@ -121,7 +131,7 @@ impl Batch {
         let reply = stack::invoke(&self.many, parts, context, self.depth_max)
             .await
             .map_err(refused)?;
-        let outcomes = outcomes(one, &self.many, reply)?;
+        let outcomes = outcomes(one, &self.many, reply).map_err(|error| self.many.told_the_host(error))?;
         if outcomes.as_ref().is_none_or(|outcomes| outcomes.len() != count) {
             // What became of some is not known.
             tracing::error!(
@@ -204,6 +214,9 @@ fn misfit(one: &Target, many: &Target) -> Option<&'static str> {
     };
     if many_type.takes_caller {
         return Some("it must take no caller of its own, as the batch method of");
+    }
+    if one_type.takes_caller && !one.signature.public {
+        return Some("only what clients may call is batched for callers, which is not so of");
     }
     if many.signature.public && one_type.takes_caller {
         return Some("it must not be public, since it speaks for the callers of");

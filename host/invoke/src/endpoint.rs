@@ -53,14 +53,25 @@ impl Endpoint {
         })
     }
 
+    /// Since when an endpoint has had its time for a call that came to it at some time. Sandboxes are the function's own: that
+    /// all were busy says something about it. Time spent on the way to another host says nothing of that.
+    pub(crate) fn asked_since(&self, came: Instant) -> Instant {
+        match self.kind {
+            Kind::Local(_) => came,
+            Kind::Remote(_) => tokio::time::Instant::now().into_std(),
+        }
+    }
+
     /// What the end of a call says about the health of the endpoint; none when it says nothing, as a full bulkhead does,
     /// or a caller that left too little of its time.
-    pub(crate) fn verdict<T>(&self, outcome: &Result<T, Fault>, begun: Instant, now: Instant) -> Option<bool> {
+    pub(crate) fn verdict<T>(&self, outcome: &Result<T, Fault>, asked: Instant, now: Instant) -> Option<bool> {
         match outcome {
             Ok(_) => Some(true),
             Err(Fault::Trapped(_)) => Some(false),
             Err(Fault::Unavailable(_)) => matches!(self.kind, Kind::Remote(_)).then_some(false),
-            Err(Fault::DeadlineExceeded(_)) => (now - begun >= self.deadline / 2).then_some(false),
+            Err(Fault::DeadlineExceeded(_)) => {
+                (now.saturating_duration_since(asked) >= self.deadline / 2).then_some(false)
+            }
             Err(_) => None,
         }
     }

@@ -51,6 +51,15 @@ impl Invoke {
         route.ok_or_else(|| EdgeError::unknown_method(function, method))
     }
 
+    /// The route of a method of a function of this node: what another host has passed on goes no further.
+    pub fn own_route(&self, function: &str, method: &str) -> Result<Arc<Route>, EdgeError> {
+        let route = self.route(function, method)?;
+        match route.binding {
+            Some(_) => Ok(route),
+            None => Err(EdgeError::unknown_method(function, method)),
+        }
+    }
+
     pub(crate) fn import(&self, key: &str) -> Option<Arc<Route>> {
         self.table.load().imports.get(key).cloned()
     }
@@ -119,8 +128,10 @@ impl Invoke {
     ) -> Result<Answer, EdgeError> {
         let route = self.table.load().named(name);
         let route = route.ok_or_else(|| EdgeError::unknown_method(&name.function, &name.method))?;
+        let is_of_host = caller == Caller::System;
         let context = Context::begin(caller, route.deadline());
-        self.call_batched(&route, Input::Host(arguments), context).await
+        let asked = self.call_batched(&route, Input::Host(arguments), context).await;
+        asked.map_err(|error| if is_of_host { route.told_the_host(error) } else { error })
     }
 
     /// Checks that a method that the manifest names can be called with arguments like these. Remote functions say so when
@@ -191,7 +202,8 @@ impl Invoke {
         };
         let url = || remote.url().to_owned();
         let context = Context::begin(Caller::System, route.deadline());
-        match self.call(&route, Input::Host(arguments), context).await {
+        let asked = self.call(&route, Input::Host(arguments), context).await;
+        match asked.map_err(|error| route.told_the_host(error)) {
             Ok(_) => Ok(()),
             Err(_) if remote.is_mistrusted() => Err(Unfit::Mistrusted(url())),
             Err(error) if error.retryable => {

@@ -67,6 +67,7 @@ impl Invoke {
                     exporters.entry(interface).or_insert_with(|| name.clone());
                 }
             }
+            table.others = remotes.functions.into_keys().collect();
             table.rest = Some(endpoint);
         }
         let linking = Linking {

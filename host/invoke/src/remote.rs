@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use call::{Caller, Context, Fault};
+use call::{Context, Fault};
 use config::RemoteSettings;
 use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
@@ -135,21 +135,31 @@ impl Remote {
         };
         self.metrics.seconds.record(begun.elapsed());
         self.note(&outcome);
-        let said = outcome.map_err(|broken| broken.fault(name))?.read(&context.caller);
+        let said = outcome.map_err(|broken| broken.fault(name))?.read();
         Ok(Reply::Json(self.tell(said)))
     }
 
     /// A client can do nothing about a token of this node; its operator can, and is told in the log.
+    fn mistrust(&self) -> EdgeError {
+        self.mistrusted.store(true, Ordering::Relaxed);
+        tracing::error!("the remote functions refuse this node: its token is not that of their operator");
+        EdgeError::passing("unavailable", "the functions cannot be called by this node")
+    }
+
+    /// What came of a call that the host made of its own. It has no caller, and is not asked for one by what it calls: then it
+    /// was not heard as the operator.
+    pub(crate) fn told_the_host(&self, error: EdgeError) -> EdgeError {
+        match error.code.as_str() {
+            "unauthenticated" => self.mistrust(),
+            _ => error,
+        }
+    }
+
     fn tell(&self, said: Said) -> Result<String, EdgeError> {
         let trusted = match said {
             Said::Result(text) => Ok(text),
             Said::Refused(error) => Err(error),
-            Said::Mistrusted => {
-                self.mistrusted.store(true, Ordering::Relaxed);
-                tracing::error!("the remote functions refuse this node: its token is not that of their operator");
-                let message = "the functions cannot be called by this node";
-                return Err(EdgeError::passing("unavailable", message));
-            }
+            Said::Mistrusted => return Err(self.mistrust()),
         };
         if self.is_mistrusted() {
             self.mistrusted.store(false, Ordering::Relaxed);
@@ -237,13 +247,11 @@ impl Answer {
         Ok(Self::Result(text.trim().to_owned()))
     }
 
-    /// A call on behalf of somebody that is forbidden for that was not heard as the operator's; and the host itself has no
-    /// caller, and is not asked for one by what it calls, unless it was not heard as the operator.
-    fn read(self, caller: &Caller) -> Said {
+    /// A call on behalf of somebody that is forbidden for that was not heard as the operator's.
+    fn read(self) -> Said {
         match self {
             Self::Result(text) => Said::Result(text),
             Self::Problem(StatusCode::FORBIDDEN, error) if error.code == "invalid" => Said::Mistrusted,
-            Self::Problem(_, error) if error.code == "unauthenticated" && *caller == Caller::System => Said::Mistrusted,
             Self::Problem(_, error) => Said::Refused(error),
         }
     }
@@ -279,7 +287,8 @@ impl Broken {
     }
 }
 
-fn is_name(text: &str) -> bool {
+/// Whether a text may be the name of a function or a method.
+pub(crate) fn is_name(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     !text.is_empty() && text.bytes().all(allowed)
 }

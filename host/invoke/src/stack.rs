@@ -25,16 +25,17 @@ pub(crate) async fn invoke(target: &Target, parts: Parts, context: Context, dept
     if !endpoint.breaker.allow(begun) {
         return Err(Fault::BreakerOpen(target.signature.full_name()));
     }
+    let mut asked = begun;
     let outcome = match endpoint.bulkhead.enter(context.deadline).await {
         Ok(_permit) => {
-            endpoint
-                .call(&target.signature, target.binding.as_deref(), parts, context)
-                .await
+            asked = endpoint.asked_since(begun);
+            let (signature, binding) = (&target.signature, target.binding.as_deref());
+            endpoint.call(signature, binding, parts, context).await
         }
         Err(_full) => Err(endpoint.full(&target.signature)),
     };
     let ended = now();
-    if let Some(success) = endpoint.verdict(&outcome, begun, ended) {
+    if let Some(success) = endpoint.verdict(&outcome, asked, ended) {
         endpoint.breaker.report(success, ended);
     }
     if let Some(metrics) = &target.signature.metrics {

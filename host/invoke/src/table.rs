@@ -1,6 +1,6 @@
 //! The table of routes: function → release → endpoint. It is made whole and never changed; another takes its place.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use capabilities::Guest;
@@ -8,6 +8,7 @@ use config::MethodName;
 use runtime::{Component, Counts, Pool};
 
 use crate::endpoint::{Endpoint, Kind};
+use crate::remote::is_name;
 use crate::route::Route;
 use crate::target::Target;
 
@@ -49,8 +50,10 @@ pub struct Table {
     pub(crate) methods: HashMap<String, HashMap<String, Arc<Route>>>,
     /// What other components import, by [`import_key`].
     pub(crate) imports: HashMap<String, Arc<Route>>,
-    /// Where all other functions are invoked.
+    /// Where the other functions are invoked.
     pub(crate) rest: Option<Arc<Endpoint>>,
+    /// The names of those.
+    pub(crate) others: BTreeSet<String>,
 }
 
 /// The key of a function of an imported interface.
@@ -72,14 +75,17 @@ impl Table {
         }
     }
 
-    /// A method by its names; private ones too. One of a function that does not run here is a route all the same, where
-    /// there are remote functions: they know what they have.
+    /// A method by its names; private ones too. One of a remote function is a route all the same: it is known there which
+    /// methods it has.
     pub fn route(&self, function: &str, method: &str) -> Option<Arc<Route>> {
         let known = self.methods.get(function);
         if let Some(route) = known.and_then(|methods| methods.get(method)) {
             return Some(route.clone());
         }
-        let rest = self.rest.as_ref().filter(|_| !self.functions.contains_key(function))?;
+        let rest = self
+            .rest
+            .as_ref()
+            .filter(|_| self.others.contains(function) && is_name(method))?;
         Some(Arc::new(Route::new(Target::unknown(function, method, rest.clone()))))
     }
 

@@ -7,7 +7,7 @@ use call::{Caller, Context};
 use runtime::Method;
 use wire::error::EdgeError;
 
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, Kind};
 use crate::signature::Signature;
 
 /// One method of one release.
@@ -33,6 +33,14 @@ impl Target {
     /// The longest that a call may take, waiting included.
     pub fn deadline(&self) -> Duration {
         self.endpoint.deadline
+    }
+
+    /// What came of a call that the host made of its own: an error of the way there is the host's, not the callee's.
+    pub(crate) fn told_the_host(&self, error: EdgeError) -> EdgeError {
+        match &self.endpoint.kind {
+            Kind::Remote(remote) => remote.told_the_host(error),
+            Kind::Local(_) => error,
+        }
     }
 
     /// Whether a call may be made. To a client a private method is as unknown as one that is not there; what a function calls

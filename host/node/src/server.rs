@@ -91,7 +91,7 @@ pub struct Server {
 }
 
 /// How many events of the cluster may wait to be acted on.
-const EVENTS_MAX: usize = 64;
+const EVENTS_MAX: usize = 4;
 /// How often idle sandboxes are looked for, and metrics tidied up.
 const UPKEEP_EVERY: Duration = Duration::from_secs(1);
 
@@ -219,7 +219,11 @@ async fn hear(mut events: mpsc::Receiver<Event>, gateway: Arc<Gateway>) {
     while let Some(event) = events.recv().await {
         match event {
             Event::Missed => gateway.note_missed(),
-            Event::Died(node) => gateway.sweep(&node).await,
+            Event::Died { node, done } => {
+                gateway.sweep(&node).await;
+                // Who waited for it may have stopped.
+                let _ = done.send(());
+            }
         }
     }
 }

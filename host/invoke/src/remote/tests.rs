@@ -6,6 +6,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use call::Caller;
 use config::{BreakerSettings, ms};
 use policy::{Breaker, Bulkhead};
 
@@ -141,8 +142,6 @@ async fn results_and_refusals_come_back_as_they_were_said() {
 async fn whoever_is_not_heard_as_the_operator_is_mistrusted() {
     for (error, mistrusted) in [
         (EdgeError::not_the_operator("no"), true),
-        // The host itself has no caller, and is not asked for one.
-        (EdgeError::unauthenticated(), true),
         (EdgeError::permanent("invalid", "no"), false),
     ] {
         let body: &str = error.problem().leak();
@@ -155,6 +154,9 @@ async fn whoever_is_not_heard_as_the_operator_is_mistrusted() {
         assert_eq!(way.is_mistrusted(), mistrusted, "{error:?}");
         let expected = if mistrusted { "unavailable" } else { "invalid" };
         assert_eq!(code(outcome).0, expected);
+        // The host itself has no caller, and is not asked for one.
+        assert_eq!(way.told_the_host(EdgeError::unauthenticated()).code, "unavailable");
+        assert!(way.is_mistrusted());
     }
 }
 
