@@ -74,12 +74,24 @@ mod tests {
         let deadline = (tokio::time::Instant::now() + Duration::from_millis(100)).into_std();
         let held = bulkhead.enter(deadline).await;
         assert!(held.is_ok());
-        let (waits, turned_away) = tokio::join!(bulkhead.enter(deadline), bulkhead.enter(deadline));
-        assert!(waits.is_err() && turned_away.is_err());
+        let begun = tokio::time::Instant::now();
+        let waits = bulkhead.enter(deadline);
+        tokio::pin!(waits);
+        tokio::select! {
+            biased;
+            _ = &mut waits => panic!("nothing was given back"),
+            turned_away = bulkhead.enter(deadline) => assert!(turned_away.is_err()),
+        }
+        assert_eq!(
+            tokio::time::Instant::now(),
+            begun,
+            "one more than may wait is told at once"
+        );
+        assert!(waits.await.is_err());
         assert_eq!(
             tokio::time::Instant::now().into_std(),
             deadline,
-            "only one waited, to the end"
+            "one waited, to the end"
         );
         drop(held);
         assert!(bulkhead.enter(deadline).await.is_ok());
